@@ -1,8 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { FeedMessage } from "./feed-message.ts";
 import type { LocalChannel } from "./local-channel.ts";
-import type { ReleasedBuffer, SubscribeBuffers } from "./subscribe-buffers.ts";
+import type { BufferedItem, ReleasedBuffer, SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
@@ -40,15 +39,16 @@ export class BufferRelease {
     // Gaps are reported first: a subscriber must not receive publications after a gap it does not know of.
     for (const [channel, position] of released.resumeAt) this.#resume(subscriber, channel, position);
     for (const channel of released.overflowed ?? []) onLost(channel, subscriber);
-    for (const { channel, message } of released.items) {
-      if (this.#isUnread(subscriber, message, channel, released)) deliver([subscriber], message.packet);
+    for (const item of released.items) {
+      if (this.#isUnread(subscriber, item, released)) deliver([subscriber], item.message.packet);
     }
   }
 
-  #isUnread(subscriber: Subscriber, message: FeedMessage, channel: string, { resumeAt }: ReleasedBuffer): boolean {
+  #isUnread(subscriber: Subscriber, { channel, message }: BufferedItem, { resumeAt }: ReleasedBuffer): boolean {
     if (!this.#deps.subscriptions.has(subscriber, channel)) return false;
     const position = resumeAt.get(channel);
-    return position === undefined || (message.epoch === position.epoch && message.offset > position.offset);
+    if (position === undefined || message.offset === undefined) return true;
+    return message.epoch === position.epoch && message.offset > position.offset;
   }
 
   #resume(subscriber: Subscriber, channel: string, position: Position | undefined): void {

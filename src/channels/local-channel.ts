@@ -55,6 +55,8 @@ export class LocalChannel implements FeedReceiver {
   readonly #live = new SubscriberList();
   /** Attached but not yet acknowledged subscribers, with the position this channel skipped to in the meantime. */
   readonly #attaching = new SparseMap<Subscriber, { skippedTo: Position | undefined }>();
+  /** Those that do not know of their subscription yet, and may still be refused: what has no offset waits for them too. */
+  readonly #unacknowledged = new SparseMap<Subscriber, true>();
   /** Subscribers whose acknowledgement contained publications that the feed has not delivered yet. */
   readonly #readAhead = new SparseMap<Subscriber, Position>();
   readonly #window: ConflationWindow | undefined;
@@ -120,7 +122,7 @@ export class LocalChannel implements FeedReceiver {
 
   /** Delivers a packet that is no publication. */
   deliverLive(packet: Buffer): void {
-    if (this.#live.members.length > 0) this.#deps.deliver(this.#live.members, packet, volatile);
+    this.#sendLive(this.#live.members, packet);
   }
 
   /** Delivers a publication without an offset. */
@@ -129,13 +131,17 @@ export class LocalChannel implements FeedReceiver {
     const { packet, except } = message;
     const receivers = except === undefined ? members : members.filter((member) => !isExcepted(member, except));
     if (receivers.length === 0) return;
-    this.#deps.deliver(receivers, this.#toPacket(packet), volatile);
-    this.#deps.onDelivered?.(message, this.name, receivers);
+    const sent = this.#sendLive(receivers, this.#toPacket(packet));
+    if (sent.length > 0) this.#deps.onDelivered?.(message, this.name, sent);
   }
 
-  /** The (buffered) subscriber receives everything from here on. Call only when `subscribed` has resolved. */
-  attach(subscriber: Subscriber): void {
+  /**
+   * The (buffered) subscriber receives everything from here on; `isAcknowledged`: it knows of its subscription already. Call
+   * only when `subscribed` has resolved.
+   */
+  attach(subscriber: Subscriber, isAcknowledged: boolean): void {
     this.#attaching.set(subscriber, { skippedTo: undefined });
+    if (!isAcknowledged) this.#unacknowledged.set(subscriber, true);
     this.#live.add(subscriber);
   }
 
@@ -146,6 +152,7 @@ export class LocalChannel implements FeedReceiver {
   resume(subscriber: Subscriber, answered = this.#readAhead.get(subscriber)): boolean {
     const skippedTo = this.#attaching.get(subscriber)?.skippedTo;
     this.#attaching.delete(subscriber);
+    this.#unacknowledged.delete(subscriber);
     if (skippedTo !== undefined && (answered === undefined || !isAtOrBehind(skippedTo, answered))) return false;
     if (answered === undefined || isAtOrBehind(answered, this.#delivered as Position))
       this.#readAhead.delete(subscriber);
@@ -156,6 +163,7 @@ export class LocalChannel implements FeedReceiver {
   detach(subscriber: Subscriber): void {
     this.#live.remove(subscriber);
     this.#attaching.delete(subscriber);
+    this.#unacknowledged.delete(subscriber);
     this.#readAhead.delete(subscriber);
     if (this.subscriberCount === 0) this.#window?.clear();
   }
@@ -243,6 +251,20 @@ export class LocalChannel implements FeedReceiver {
     if (ready.length === 0) return;
     this.#deps.deliver(ready, message.packet, options);
     this.#deps.onDelivered?.(message, this.name, ready);
+  }
+
+  /** Returns to whom it was sent; for the others it is buffered. */
+  #sendLive(subscribers: readonly Subscriber[], packet: Buffer): readonly Subscriber[] {
+    const ready =
+      this.#unacknowledged.size === 0
+        ? subscribers
+        : subscribers.filter((subscriber) => !this.#isHeldBack(subscriber, packet));
+    if (ready.length > 0) this.#deps.deliver(ready, packet, volatile);
+    return ready;
+  }
+
+  #isHeldBack(subscriber: Subscriber, packet: Buffer): boolean {
+    return this.#unacknowledged.has(subscriber) && this.#deps.buffers.bufferLive(subscriber, this.name, packet);
   }
 
   #toPacket(packet: Buffer): Buffer {

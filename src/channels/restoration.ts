@@ -101,7 +101,7 @@ export class Restoration {
     begun.set(channel, subscription);
     const followed = await local.subscribed(channel);
     subscriptions.check(subscriber, channel, subscription);
-    followed.attach(subscriber);
+    followed.attach(subscriber, false);
     subscription.start = start;
     subscription.pending -= 1;
   }

@@ -2,10 +2,16 @@ import type { Position } from "../protocol/scalars.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import type { Subscriber } from "./subscribers.ts";
 
+/** A publication, or a packet without an offset. */
+export interface BufferedItem {
+  channel: string;
+  message: Pick<FeedMessage, "packet"> & Partial<Pick<FeedMessage, "epoch" | "offset">>;
+}
+
 /** What was buffered for one subscriber. */
 export interface ReleasedBuffer {
   /** In feed order. */
-  items: { channel: string; message: FeedMessage }[];
+  items: BufferedItem[];
   /** The position in the acknowledgement of each requested channel; undefined if the request was rejected. */
   resumeAt: ReadonlyMap<string, Position | undefined>;
   /** Channels of which messages were dropped because the buffer was full; undefined if there are none. */
@@ -17,7 +23,7 @@ interface SubscribeBuffer {
   timestamp: number;
   depth: number;
   bytes: number;
-  items: { channel: string; message: FeedMessage }[];
+  items: BufferedItem[];
   resumeAt: Map<string, Position | undefined>;
   overflowed: Set<string> | undefined;
 }
@@ -64,12 +70,15 @@ export class SubscribeBuffers {
   buffer(subscriber: Subscriber, channel: string, message: FeedMessage): boolean {
     const hold = this.#buffers.get(subscriber);
     if (hold === undefined) return false;
-    if (hold.bytes + message.packet.length > maxBytes) (hold.overflowed ??= new Set()).add(channel);
-    else {
-      hold.bytes += message.packet.length;
-      hold.items.push({ channel, message });
-    }
+    if (!addTo(hold, { channel, message })) (hold.overflowed ??= new Set()).add(channel);
     return true;
+  }
+
+  /** The same for a packet without an offset, which is dropped if the buffer is full. */
+  bufferLive(subscriber: Subscriber, channel: string, packet: Buffer): boolean {
+    const hold = this.#buffers.get(subscriber);
+    if (hold !== undefined) addTo(hold, { channel, message: { packet } });
+    return hold !== undefined;
   }
 
   answer(subscriber: Subscriber, channel: string, answered: Position): void {
@@ -93,4 +102,13 @@ export class SubscribeBuffers {
   discard(subscriber: Subscriber): void {
     this.#buffers.delete(subscriber);
   }
+}
+
+/** Returns false if the buffer is full. */
+function addTo(hold: SubscribeBuffer, item: BufferedItem): boolean {
+  const bytes = hold.bytes + item.message.packet.length;
+  if (bytes > maxBytes) return false;
+  hold.bytes = bytes;
+  hold.items.push(item);
+  return true;
 }

@@ -48,7 +48,7 @@ export class Subscribing {
       const isFirst = locals.get(channel) === undefined;
       const local = locals.ready(channel) ?? (await locals.subscribed(channel));
       subscriptions.check(subscriber, channel, subscription);
-      local.attach(subscriber);
+      local.attach(subscriber, subscription.isAcknowledged);
       // The position was read a moment ago for the first subscriber; reading it again would return the same.
       const current = isFirst || startsHere ? local.position : undefined;
       const reading = logReader.answer(subscriber, channel, userId, { since, current });

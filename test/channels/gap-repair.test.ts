@@ -48,7 +48,7 @@ async function channelWithLog() {
     clock: new FakeClock(),
   });
   await channel.subscribed;
-  channel.attach({ id: "c", userId: "ada" });
+  channel.attach({ id: "c", userId: "ada" }, true);
   channel.resume({ id: "c", userId: "ada" });
   return { log, retries, channel, repair, delivered: () => delivered };
 }

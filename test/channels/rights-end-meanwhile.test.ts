@@ -3,7 +3,7 @@ import type { Channels } from "../../src/channels/channels.ts";
 import type { Subscriber } from "../../src/channels/subscribers.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
 import { reader, record, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
-import { freshPrefix } from "../support/world.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
 
 const anyone = reader("ada");
 
@@ -17,6 +17,75 @@ test("whoever loses an order while it is read is answered nothing of it, and is 
 
   expect(channels.channelsOf(subscriber)).toEqual([]);
   expect(asked).toBe(2);
+});
+
+/** A subscriber of an order that asks for it again meets `mayRead` while the log is read; another one is subscribed. */
+async function subscribingAgainst(mayRead: () => Promise<boolean>) {
+  let asked = 0;
+  const mayReadOrder = async () => (asked += 1) === 1 || mayRead();
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayReadOrder });
+  const [subscriber, other] = [recordingSubscriber(), recordingSubscriber()];
+  await channels.subscribeUnchecked(other, other.userId, "order:7");
+  let sent = 0;
+  /** Resolves when the node has received it. */
+  const send = async (): Promise<void> => {
+    sent += 1;
+    await channels.publishEphemeral({ channel: "order:7", event: "moved", data: `${sent}` });
+    await eventually(() => expect(other.seen).toHaveLength(sent));
+  };
+  return { channels, subscriber, send };
+}
+
+test("whoever loses an order while it is read is sent nothing without an offset either", async () => {
+  const node = await subscribingAgainst(async () => {
+    await node.send();
+    return false;
+  });
+  const { channels, subscriber } = node;
+
+  await expect(channels.subscribe(subscriber, anyone, "order:7")).rejects.toMatchObject({ code: "forbidden" });
+  await node.send();
+
+  expect(subscriber.seen).toEqual([]);
+});
+
+test("what has no offset follows the acknowledgement of a subscription too, and does not wait for another one's", async () => {
+  const seen: number[] = [];
+  const node = await subscribingAgainst(async () => {
+    await node.send();
+    seen.push(node.subscriber.seen.length);
+    return true;
+  });
+  const { channels, subscriber } = node;
+
+  await channels.subscribe(subscriber, anyone, "order:7");
+  expect(subscriber.seen).toEqual([]);
+  await eventually(() => expect(subscriber.seen).toHaveLength(1));
+  await channels.subscribe(subscriber, anyone, "order:8");
+
+  expect(seen).toEqual([0, 2, 3]);
+});
+
+test("what has no offset keeps its order while another subscription is pending", async () => {
+  const asked: Promise<boolean>[] = [];
+  const { promise: held, resolve: release } = Promise.withResolvers<boolean>();
+  const node = await subscribingAgainst(async () => {
+    if (asked.push(held) > 1) return asked.length === 2 || held;
+    pending = channels.subscribe(subscriber, anyone, "order:8");
+    await eventually(() => expect(asked).toHaveLength(3));
+    await node.send();
+    return true;
+  });
+  const { channels, subscriber } = node;
+  let pending: Promise<unknown> | undefined;
+
+  await channels.subscribe(subscriber, anyone, "order:7");
+  await node.send();
+  release(true);
+  await pending;
+  await node.send();
+
+  await eventually(() => expect(subscriber.seen.map(({ data }) => data)).toEqual([1, 2, 3]));
 });
 
 test("a subscription that the gateway ends before it was acknowledged is refused with the reason, and not told twice", async () => {
