@@ -1,3 +1,4 @@
+import type { GatewayError } from "../protocol/errors.ts";
 import type { LocalChannels } from "./local-channels.ts";
 import type { LogReader } from "./log-reader.ts";
 import { startAt, type StoredStart } from "./stored-start.ts";
@@ -19,6 +20,8 @@ export interface SubscribingDeps {
   timestampOf: (subscriber: Subscriber) => number;
   /** Delivers what was buffered for the subscriber. */
   release: (subscriber: Subscriber) => void;
+  /** Tells the subscriber that a subscription ended while its acknowledgement was leaving. */
+  notifyUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
   /** Ends a subscription that was never acknowledged. */
   end: (subscriber: Subscriber, channel: string) => void;
 }
@@ -44,6 +47,7 @@ export class Subscribing {
     const { buffers, subscriptions, local: locals, logReader, states, beforeAcknowledged } = this.#deps;
     const subscription = subscriptions.begin(subscriber, channel);
     buffers.begin(subscriber, this.#deps.timestampOf(subscriber));
+    let isAnswered = false;
     try {
       const isFirst = locals.get(channel) === undefined;
       const local = locals.ready(channel) ?? (await locals.subscribed(channel));
@@ -62,7 +66,9 @@ export class Subscribing {
       if (stored !== undefined) await stored;
       subscriptions.check(subscriber, channel, subscription);
       buffers.answer(subscriber, channel, answer);
-      subscription.isAcknowledged = true;
+      // Until the acknowledgement has left: what ends the subscription meanwhile is told after it.
+      subscription.isAcknowledged = false;
+      isAnswered = true;
       return {
         ...answer,
         ...(snapshot === undefined ? {} : { snapshot }),
@@ -75,10 +81,17 @@ export class Subscribing {
       subscription.pending -= 1;
       // The acknowledgement leaves in this tick; buffered publications must follow it.
       setImmediate(() => {
+        if (isAnswered) this.#acknowledged(subscriber, channel, subscription);
         this.#deps.release(subscriber);
         states?.resume(subscriber, channel);
       });
     }
+  }
+
+  #acknowledged(subscriber: Subscriber, channel: string, subscription: LocalSubscription): void {
+    const { isAcknowledged, endedBy } = subscription;
+    subscription.isAcknowledged = true;
+    if (!isAcknowledged && endedBy !== undefined) this.#deps.notifyUnsubscribed(subscriber, channel, endedBy);
   }
 
   /** Undefined if there is no record yet. */

@@ -19,7 +19,7 @@ export interface LocalSubscription {
   pending: number;
   /** The position at which it started; undefined before the acknowledgement, and while it is being removed. */
   start: StoredStart | undefined;
-  /** The client knows of it: a request was acknowledged, or it was recovered. */
+  /** The client knows of it: an acknowledgement has left, or it was recovered. */
   isAcknowledged: boolean;
   /** Why the gateway ended it. */
   endedBy?: GatewayError;

@@ -107,6 +107,40 @@ test("a subscription that the gateway ends before it was acknowledged is refused
   expect(subscriber.unsubscribed).toEqual([{ channel: "order:7", code: "forbidden" }]);
 });
 
+test("a subscription that the gateway ends while its acknowledgement leaves is told as ended after that", async () => {
+  const told = new Set<string>();
+  let [asked, end] = [0, (): void => undefined];
+  const mayReadOrder = async () => {
+    // The last thing that is awaited.
+    if ((asked += 1) % 2 === 0) end();
+    return true;
+  };
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayReadOrder });
+
+  for (let turns = 0; turns < 24; turns++) {
+    const subscriber = recordingSubscriber();
+    end = () =>
+      void afterTurns(turns).then(() =>
+        channels.forceUnsubscribe(subscriber, "order:7", new GatewayError("forbidden")),
+      );
+    const subscribed = channels.subscribe(subscriber, anyone, "order:7");
+    // What a request passes until its acknowledgement is written.
+    const answer = await subscribed.then(
+      () => afterTurns(8).then(() => (subscriber.unsubscribed.length === 0 ? "acknowledged" : "acknowledged too late")),
+      () => "refused",
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    told.add(`${answer}${subscriber.unsubscribed.map(() => ", told").join()}`);
+  }
+
+  expect([...told].toSorted()).toEqual(["acknowledged, told", "refused"]);
+});
+
+/** Resolves after so many turns of the queue of promises. */
+async function afterTurns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await Promise.resolve();
+}
+
 test("whoever loses an order while its history is read is answered nothing of it", async () => {
   let asked = 0;
   const mayReadOrder = async () => (asked += 1) === 1;
