@@ -122,11 +122,12 @@ export function createBoardStore({ commands, keysOf, seasons }: BoardStoreDeps):
     },
 
     async version(board) {
-      const { season, reply } = await seasons.runInSeason(board, (current) =>
-        versionScript.run([keysOf(board.name, current).state], [current.startsAt, current.endsAt]),
-      );
-      const [, timestamp, revision] = reply as [string, string, string];
-      return { season, version: `${timestamp}-${revision}` };
+      const { season, reply } = await seasons.runInSeason(board, (current) => {
+        const { state, ranking } = keysOf(board.name, current);
+        return versionScript.run([state, ranking], [current.startsAt, current.endsAt]);
+      });
+      const [, ...parts] = reply;
+      return { season, version: parts.join("-") };
     },
   };
 }

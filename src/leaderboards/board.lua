@@ -49,9 +49,15 @@ local function expiryOf(board, text)
   return ttl and math.floor(board.now / 1000) + tonumber(ttl) or tonumber(text)
 end
 
--- The state outlives the data by a day, so that ticks notice that the data has expired.
+-- The state outlives the data by a day, so that ticks notice that the data has expired. A board that is kept for ever may
+-- have been deleted before, or had a TTL.
 local function expireAt(time, state, dataKeys)
-  if time == 0 then return end
+  if time == 0 then
+    if redis.call('PERSIST', state) == 1 then
+      for _, key in ipairs(dataKeys) do redis.call('PERSIST', key) end
+    end
+    return
+  end
   redis.call('EXPIREAT', state, time + 86400)
   for _, key in ipairs(dataKeys) do redis.call('EXPIREAT', key, time) end
 end

@@ -38,6 +38,36 @@ it("lists boards by name in pages, and a deleted board is empty for its subscrib
   ]);
 });
 
+it("keeps a board for ever that has scores again after it was deleted, or had a TTL before", async () => {
+  const { leaderboards, commands, keys } = await startBoards({ "*": { ttlSeconds: undefined } });
+  const ttls = async (board: string) =>
+    Promise.all(
+      [keys.boardState(board), keys.boardRanking(board, null), keys.boardPlaces(board, null)].map((key) =>
+        commands.ttl(key),
+      ),
+    );
+  await leaderboards.submit("deleted", { member: "a", score: 1 });
+  await leaderboards.removeBoard("deleted");
+  await leaderboards.submit("was brief", { member: "a", score: 1 });
+  for (const key of [keys.boardState("was brief"), keys.boardRanking("was brief", null)])
+    await commands.expire(key, 100);
+
+  for (const board of ["deleted", "was brief"]) await leaderboards.submit(board, { member: "b", score: 2 });
+
+  expect(await ttls("deleted")).toEqual([-1, -1, -1]);
+  expect(await ttls("was brief")).toEqual([-1, -1, -1]);
+});
+
+it("has another version once its scores have expired", async () => {
+  const { leaderboards, commands, keys } = await startBoards({ brief: { ttlSeconds: 1 } });
+  await leaderboards.submit("brief", { member: "m", score: 1 });
+  const { version } = await leaderboards.version("brief");
+
+  await eventually(async () => expect(await commands.exists(keys.boardRanking("brief", null))).toBe(0));
+
+  expect((await leaderboards.version("brief")).version).not.toBe(version);
+});
+
 it("deletes a board some time after its last score, and its subscribers see that", async () => {
   const ttlSeconds = 2;
   const node = await startBoardNode({ boards: { "*": {}, brief: { ttlSeconds, tickMs: 10 } }, sweepMs: 50 });
