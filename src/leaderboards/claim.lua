@@ -4,7 +4,7 @@
 -- ARGV  1 order  2 season's start (ms)  3 its end (ms)  4 expiry of the keys (expiryOf in board.lua)
 --       5 entries of the top  6 duration of the claim (ms)
 -- Returns { 'turned', now } if the season is wrong, { 'clean', timestamp } if everything is published,
--- { 'early', timestamp, ms to wait } if the last tick or claim is too recent, else { 'claimed', timestamp, claim, revision,
+-- { 'early', timestamp, ms to wait, season announced } if the last tick or claim is too recent, else { 'claimed', timestamp, claim, revision,
 -- top as published ('' for none), season announced ('' for none), total } and three an entry: member, score, data.
 local state, ranking, data, touched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local isDesc, startsAt, endsAt = ARGV[1] == 'desc', ARGV[2], ARGV[3]
@@ -36,12 +36,13 @@ if board.isClean then return { 'clean', timestamp } end
 local known = redis.call('HMGET', state, 'nextAt', 'revision', 'top', 'announced')
 local wait = (tonumber(known[1]) or 0) - board.now
 -- A clock that steps back must not stop the ticks.
-if wait > 0 and wait <= math.max(claimMs, 60000) then return { 'early', timestamp, wait } end
+local announced = known[4] or board.hasSeason or ''
+if wait > 0 and wait <= math.max(claimMs, 60000) then return { 'early', timestamp, wait, announced } end
 
 redis.call('HSET', state, 'nextAt', whole(board.now + claimMs))
 local claim = redis.call('HINCRBY', state, 'claim', 1)
 local answer = {
-  'claimed', timestamp, claim, tonumber(known[2]) or 0, known[3] or '', known[4] or board.hasSeason or '', redis.call('ZCARD', ranking),
+  'claimed', timestamp, claim, tonumber(known[2]) or 0, known[3] or '', announced, redis.call('ZCARD', ranking),
 }
 local ranked = redis.call(isDesc and 'ZREVRANGE' or 'ZRANGE', ranking, 0, top - 1, 'WITHSCORES')
 if #ranked == 0 then return answer end

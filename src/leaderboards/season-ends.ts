@@ -50,11 +50,16 @@ export function createSeasonEnds({
   async function perform(name: string): Promise<void> {
     const board = boards.find(name);
     if (board === undefined || board.season === "none") return dueSet.drop([name]);
-    await tick(board);
+    const { waitMs, isSeasonDue } = await tick(board);
+    if (isSeasonDue === true && waitMs !== undefined) return again(name, waitMs);
     // Boards without scores need no more reports.
     if ((await index.seasons(board)).length === 0) return dueSet.drop([name]);
-    await dueSet.plan([name], untilEnd(board), "known");
-    worker.expect(untilEnd(board));
+    return again(name, untilEnd(board));
+  }
+
+  async function again(name: string, inMs: number): Promise<void> {
+    await dueSet.plan([name], inMs, "known");
+    worker.expect(inMs);
   }
 
   const worker: DueWorker<string> = createDueWorker({

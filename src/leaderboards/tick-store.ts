@@ -30,8 +30,13 @@ export interface TickStore {
 }
 
 /** `timestamp` increases with each change of the board. */
-export type TickClaim =
-  { outcome: "clean"; timestamp: string } | { outcome: "early"; timestamp: string; waitMs: number } | ClaimedTick;
+export type TickClaim = { outcome: "clean"; timestamp: string } | EarlyTick | ClaimedTick;
+
+/** Another tick was published or claimed too recently. */
+interface EarlyTick extends Pick<ClaimedTick, "timestamp" | "season" | "announced"> {
+  outcome: "early";
+  waitMs: number;
+}
 
 export interface ClaimedTick {
   outcome: "claimed";
@@ -122,7 +127,10 @@ export function createTickStore(deps: TickStoreDeps): TickStore {
 function toClaim(season: Season, reply: ScriptReply[]): TickClaim {
   const [outcome, timestamp, ...rest] = reply as [TickClaim["outcome"], string, ...ScriptReply[]];
   if (outcome === "clean") return { outcome, timestamp };
-  if (outcome === "early") return { outcome, timestamp, waitMs: Number(rest[0]) };
+  if (outcome === "early") {
+    const [waitMs, announced] = rest as [number, string];
+    return { outcome, timestamp, waitMs, season, announced: toAnnounced(announced) };
+  }
   const [claim, revision, top, announced, total, ...flat] = rest as [
     number,
     number,
@@ -138,11 +146,13 @@ function toClaim(season: Season, reply: ScriptReply[]): TickClaim {
     revision,
     season,
     total,
-    announced: announced === "" ? undefined : Number(announced),
+    announced: toAnnounced(announced),
     published: parseTop(top),
     entries: toTop(flat),
   };
 }
+
+const toAnnounced = (startsAt: string): number | undefined => (startsAt === "" ? undefined : Number(startsAt));
 
 function toTop(flat: readonly (string | null)[]): TopEntry[] {
   const entries: TopEntry[] = [];

@@ -8,6 +8,8 @@ import type { ClaimedTick, TickStore } from "./tick-store.ts";
 export interface TickOutcome {
   timestamp: string;
   waitMs: number | undefined;
+  /** The season has changed, and it was too early to publish that. */
+  isSeasonDue?: boolean;
 }
 
 /** Publishes the changes of a board since the last diff, if a tick has passed and no other node does. */
@@ -26,8 +28,9 @@ export function createTick({ store, seasons, notifySeason }: TickDeps): Tick {
   return async (board, traceparent = "") => {
     const claim = await store.claim(board);
     if (claim.outcome === "clean") return { timestamp: claim.timestamp, waitMs: undefined };
-    if (claim.outcome === "early") return { timestamp: claim.timestamp, waitMs: claim.waitMs };
     const change = seasonChange(board, claim, seasons);
+    if (claim.outcome === "early")
+      return { timestamp: claim.timestamp, waitMs: claim.waitMs, isSeasonDue: change !== undefined };
     // Before it is published, so that it is reported even if this node dies in between.
     if (change !== undefined)
       await notifySeason?.({ key: JSON.stringify([change.board, change.startsAt]), board: board.name, data: change });
@@ -45,7 +48,7 @@ function diffOf(board: Board, { published, entries, revision, total }: ClaimedTi
 /** Undefined if this season was already published, or none ever was. */
 function seasonChange(
   board: Board,
-  { season, announced }: ClaimedTick,
+  { season, announced }: Pick<ClaimedTick, "season" | "announced">,
   seasons: SeasonClock,
 ): SeasonChange | undefined {
   if (season.id === null || announced === undefined || announced === season.startsAt) return undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { calendarOf } from "../../src/leaderboards/seasons.ts";
+import { calendarOf, type Calendar } from "../../src/leaderboards/seasons.ts";
 import type { OwnRank, RankChange, SeasonChange } from "../../src/protocol/board.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { reader, recordingSubscriber } from "../support/nodes.ts";
@@ -68,6 +68,30 @@ describe("the turn of a season", () => {
       // On a slow machine the next season has turned as well.
       expect(publications.filter(({ data }) => (data as Partial<SeasonChange>).season === turn.season)).toHaveLength(1);
     }
+  });
+
+  it("is reported although the board published just before and has no subscribers any more", async () => {
+    let boundary = Date.now() + 86_400_000;
+    const calendar: Calendar = {
+      at: (moment) =>
+        moment < boundary
+          ? { id: "old", startsAt: 1, endsAt: boundary }
+          : { id: "new", startsAt: boundary, endsAt: boundary + 86_400_000 },
+      named: () => undefined,
+    };
+    const reported: SeasonChange[] = [];
+    const { leaderboards, commands, keys } = await startBoardNode({
+      calendar,
+      boards: { "*": { season: "daily", tickMs: 2_500 } },
+      notifySeason: async ({ data }) => void reported.push(data),
+    });
+    await leaderboards.submit("b", { member: "a", score: 1 });
+    await leaderboards.boardSnapshot("leaderboard:b", "ada");
+
+    boundary = Date.now();
+    await commands.zadd(keys.dueBoards(), 0, "b");
+
+    await eventually(() => expect(reported.map(({ season }) => season)).toEqual(["new"]));
   });
 
   it("is told even where the board was empty", async () => {
