@@ -266,9 +266,14 @@ export class Channels {
     return this.#end(subscriber, channel);
   }
 
-  /** Ends the subscriptions that the new permissions do not allow, and notifies the subscriber. */
-  async recheckPermissions(subscriber: Subscriber, principal: Principal): Promise<void> {
+  /**
+   * Ends the subscriptions that the permissions of the principal, as it is in the end, do not allow, and notifies the
+   * subscriber: rights that were taken may be given back meanwhile.
+   */
+  async recheckPermissions(subscriber: Subscriber, principalNow: () => Principal): Promise<void> {
+    const principal = principalNow();
     const refused = await refusedChannels(this.#deps, principal, subscriber, this.#subscriptions.byRuleOf(subscriber));
+    if (principalNow() !== principal) return this.recheckPermissions(subscriber, principalNow);
     for (const channel of refused) this.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
   }
 

@@ -109,8 +109,9 @@ export function createNodeRights({
     return true;
   }
 
-  async function recheck({ subscriber, identity }: Connection): Promise<void> {
-    await channels.recheckPermissions(subscriber, identity);
+  async function recheck(connection: Connection): Promise<void> {
+    const { subscriber } = connection;
+    await channels.recheckPermissions(subscriber, () => connection.identity);
     await members.infoChanged(subscriber, channels.channelsOf(subscriber));
   }
 

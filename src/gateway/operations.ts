@@ -85,7 +85,7 @@ export function handlersOf(
     ...createChannelHandlers({
       channels,
       useToken: useSubscriptionToken,
-      recheck: ({ subscriber, identity }) => void channels.recheckPermissions(subscriber, identity),
+      recheck: (connection) => void channels.recheckPermissions(connection.subscriber, () => connection.identity),
       encode: (publication) => ingress.executor.encode(publication),
       onPublished: () => metrics.publications.inc({ door: "client" }),
     }),
