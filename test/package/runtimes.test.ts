@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -14,7 +15,7 @@ import { eventually } from "../support/world.ts";
 import { environment, pack } from "./packed.ts";
 import { serveRegistry } from "./registry.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "tidegate-runtimes-"));
+const folder = join(tmpdir(), `tidegate-runtimes-${randomUUID()}`);
 const env = { ...environment(), BUN_INSTALL_CACHE_DIR: join(folder, "bun"), DENO_DIR: join(folder, "deno") };
 const run = promisify(execFile);
 const libraries = ["@tidegate/client", "@tidegate/publisher", "ioredis@5.9.2"];
@@ -49,6 +50,7 @@ type Project = (typeof projects)[number];
 /** `npm run test:package` fetches the runtimes. */
 describe.skipIf(process.env["PACKAGERS"] !== "all")("the packed client and publisher, added to a project of", () => {
   beforeAll(async () => {
+    mkdirSync(folder);
     await pack(folder);
     await fetchRuntimes();
     const registry = await serveRegistry(folder);

@@ -23,11 +23,12 @@ interface Manifest {
 
 const isLong = process.env["SCHEMAS"] === "all";
 const run = promisify(execFile);
-const folder = mkdtempSync(join(tmpdir(), "tidegate-manifests-"));
+let folder = "";
 
 /** `npm run test:deploy` fetches the types. */
 describe.skipIf(!isLong)("the Kubernetes manifests", () => {
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "tidegate-manifests-"));
     writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
     const install = ["install", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", ...packages];
     await run("npm", install, { cwd: folder, env: environment() });
