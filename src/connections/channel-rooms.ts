@@ -44,6 +44,8 @@ export class ChannelRooms {
 
   async #subscribe(connection: Connection, channels: readonly string[]): Promise<void> {
     const { isSubscribed, subscribe } = this.#deps;
+    // Its client may not have answered the close yet, and nothing would end the subscription.
+    if (!connection.isOpen) return;
     // A recovered connection is subscribed already.
     const missing = channels.filter((channel) => !isSubscribed(connection, channel));
     await this.#perform(connection, () => Promise.all(missing.map((channel) => subscribe(connection, channel))));
