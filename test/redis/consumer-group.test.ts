@@ -7,18 +7,33 @@ import { FakeClock } from "../support/fake-clock.ts";
 interface LeaderOptions {
   acknowledge?: GroupStore["acknowledge"];
   handle?: HandleEntry;
+  /** Of a read that Redis has performed. */
+  isReplyLost?: (entries: readonly GroupEntry[]) => boolean;
 }
 
 /** A leader of its group, and how often it trims the stream; `entries` are read next. */
-function leader({ acknowledge = async () => undefined, handle = async () => true }: LeaderOptions = {}) {
+function leader({
+  acknowledge = async () => undefined,
+  handle = async () => true,
+  isReplyLost = () => false,
+}: LeaderOptions = {}) {
   const clock = new FakeClock();
+  let pending: GroupEntry[] = [];
   const seen = { trims: 0, entries: [] as GroupEntry[] };
   const store: GroupStore = {
     renew: async () => ({ isLeader: true, isClaimed: false }),
-    readNew: async () => ({ kind: "leader", next: "0-0", entries: seen.entries.splice(0) }),
-    readPending: async () => ({ kind: "leader", next: undefined, entries: [] }),
+    async readNew() {
+      const entries = seen.entries.splice(0);
+      pending.push(...entries);
+      if (isReplyLost(entries)) throw new Error("Connection is closed.");
+      return { kind: "leader", next: "0-0", entries };
+    },
+    readPending: async () => ({ kind: "leader", next: undefined, entries: [...pending] }),
     mark: async () => true,
-    acknowledge,
+    async acknowledge(ids) {
+      await acknowledge(ids);
+      pending = pending.filter(({ id }) => !ids.includes(id));
+    },
     trim: async () => void seen.trims++,
     waitForEntries: (_id, timeoutMs) => new Promise((resolve) => void clock.after(timeoutMs, resolve)),
     releaseLease: async () => undefined,
@@ -81,3 +96,21 @@ test.each([0, 1, 2, 3, 4, 5])(
     expect(acknowledged).toEqual(["1-1", "2-1"]);
   },
 );
+
+test("entries whose read was performed but not answered are processed, before those after them", async () => {
+  const handled: string[] = [];
+  let lost = 0;
+  const { clock, seen } = leader({
+    handle: async ({ id }) => handled.push(id) > 0,
+    isReplyLost: (entries) => entries.length > 0 && (lost += 1) === 1,
+  });
+  await clock.advance(6_000);
+
+  for (const id of ["1-1", "2-1"]) {
+    seen.entries.push({ id, fields: [], deliveries: 1 });
+    await clock.advance(1_000);
+  }
+  await clock.advance(4_000);
+
+  expect(handled).toEqual(["1-1", "2-1"]);
+});

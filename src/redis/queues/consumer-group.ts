@@ -102,6 +102,8 @@ class Consumer implements ConsumerGroup {
     while (!this.#stopping.signal.aborted) {
       const pauseMs = await this.#round().catch((error: unknown) => {
         log.warn({ err: error }, "reading the commands stream failed; retrying");
+        // What was read without a reply is pending: the leader starts over, or later entries would be processed before it.
+        this.#leader?.end();
         return this.#standbyMs;
       });
       if (pauseMs > 0) await sleep(clock, pauseMs, this.#stopping.signal);
