@@ -210,7 +210,10 @@ export class Dispatch {
         const input = checks === undefined ? args : await checks.event(name, args);
         listeners?.show([name, ...input]);
         const answer = await handle(input);
-        return new AppAnswer(checks === undefined ? answer : await checks.answer(name, answer));
+        // The app may also have disconnected the client, which happens after its answer.
+        return new AppAnswer(
+          checks === undefined ? answer : await connection.answerFirst(() => checks.answer(name, answer)),
+        );
       };
     if (listeners?.has(name) !== true) return undefined;
     const fail = (error: unknown): void => {

@@ -4,6 +4,7 @@ import { closing } from "../../src/protocol/closings.ts";
 import { GatewayError } from "../../src/protocol/errors.ts";
 import { jsonValue } from "../../src/protocol/scalars.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import type { Connection } from "../../src/connections/connection.ts";
 import { clientHandler, type ClientHandler } from "../../src/connections/client-handler.ts";
 import {
   connected,
@@ -80,6 +81,32 @@ it("asks the app in the order in which a client sent its events, also about a ch
   await said;
 
   await expect.poll(() => begun.toSorted()).toEqual(["a1", "a2", "asked", "said"]);
+});
+
+it("answers a client that the app disconnects first, also if a schema takes its time to check the answer", async () => {
+  let handled: Connection | undefined;
+  const leave = async (connection: Connection): Promise<readonly unknown[]> => {
+    handled = connection;
+    setImmediate(() => connection.close(closing("disconnected_by_backend")));
+    return ["bye"];
+  };
+  const app = {
+    handlerOf: (connection: Connection, event: string) => (event === "leave" ? () => leave(connection) : undefined),
+  };
+  const answer = async (_: string, args: readonly unknown[]) => {
+    await expect.poll(() => handled?.isOpen).toBe(false);
+    return args;
+  };
+  const checks = { namespace: () => ({ event: async (_: string, args: readonly unknown[]) => args, answer }) };
+  const { socket } = await client({ app, checks });
+  const told: unknown[] = [];
+  socket.on("closing", ({ code }) => told.push(code));
+  const disconnected = new Promise((resolve) => void socket.once("disconnect", resolve));
+
+  socket.emit("leave", (said: string) => told.push(said));
+  await disconnected;
+
+  expect(told).toEqual(["bye", "disconnected_by_backend"]);
 });
 
 it("does not let those wait whose place in order is given once they have begun", async () => {
