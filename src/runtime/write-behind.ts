@@ -29,6 +29,7 @@ export class WriteBehind {
   #cancel: Cancel | undefined;
   #nextFlushAt = Number.NEGATIVE_INFINITY;
   #isStopped = false;
+  #flushing: Promise<void> = Promise.resolve();
 
   constructor(deps: WriteBehindDeps, options: WriteBehindOptions) {
     this.#deps = deps;
@@ -40,8 +41,12 @@ export class WriteBehind {
     this.#schedule(this.#nextFlushAt - this.#deps.clock.monotonic());
   }
 
-  /** Writes all dirty keys now; failed ones are retried later. */
-  async flush(): Promise<void> {
+  /** Writes all dirty keys now; failed ones are retried later. Resolves when earlier flushes have ended too. */
+  flush(): Promise<void> {
+    return (this.#flushing = Promise.all([this.#flushing, this.#flushNow()]).then(() => undefined));
+  }
+
+  async #flushNow(): Promise<void> {
     if (!this.#deps.mayWrite()) return;
     const { intervalMs, batchSize } = this.#options;
     this.#nextFlushAt = this.#deps.clock.monotonic() + intervalMs;
@@ -51,8 +56,9 @@ export class WriteBehind {
       await this.#write(dirty.slice(start, start + batchSize));
   }
 
-  /** Writes all dirty keys one last time. */
+  /** Writes all dirty keys one last time, with those whose write is still under way if that fails. */
   async stop(): Promise<void> {
+    await this.#flushing;
     await this.flush();
     this.#isStopped = true;
     this.#cancel?.();
