@@ -186,8 +186,7 @@ export function createCommandExecutor(
     if ("data" in command && command.data !== undefined) toJson(command.data, dataField(context.at));
     const { idempotencyKey, ...content } = command as Command;
     const scope = `${command.type} ${subjectOfCommand(command)}`;
-    // Unlike the others it would have a second effect: on who has connected again meanwhile.
-    const key = idempotencyKey ?? (command.type === "user.disconnect" ? context.deliveryKey : undefined);
+    const key = idempotencyKey ?? (mayUndo(command) ? context.deliveryKey : undefined);
     const once = { scope, content, idempotencyKey: key, ttlSeconds: ttlOf(context) };
     return write(once, () => perform(command, context));
   }
@@ -213,6 +212,10 @@ export function createCommandExecutor(
 
 /** The scripts of these commands store the idempotency key and the response. */
 const storesItsKey = ({ type }: Command): boolean => type === "publish" || type === "score.submit";
+
+/** A repeat would have a second effect: on who has connected again, a session that was changed, an order that was removed. */
+const mayUndo = ({ type }: Command): boolean =>
+  type === "user.disconnect" || type === "session.update" || type === "order.create";
 
 const dataField = (at?: string): string => (at === undefined ? "data" : `${at}.data`);
 

@@ -352,6 +352,28 @@ describe("several nodes", () => {
     expect(scoreKeys).toEqual(["stream:7-0", "stream:7-0"]);
   });
 
+  test("a repeat of an entry does not undo what was done over HTTP since", async () => {
+    const roles: unknown[] = [];
+    const updateSession = async (_sessionId: string, change: { roles?: readonly string[] }) => ({
+      count: roles.push(change.roles),
+    });
+    const node = await startNode({ others: { updateSession } });
+    const order: Command = { type: "order.create", orderId: "o-1", parties: { customer: "ada" } };
+    const grant: Command = { type: "session.update", sessionId: "s-1", roles: ["staff"] };
+    const deliver = async () => {
+      for (const command of [order, grant])
+        await node.executor.perform(command, { door: "stream", deliveryKey: "stream:7-0" });
+    };
+    await deliver();
+    await node.orders.remove("o-1");
+    await node.executor.perform({ ...grant, roles: [] }, { door: "http" });
+
+    await deliver();
+
+    expect(roles).toEqual([["staff"], []]);
+    expect(await node.orders.partiesOf("o-1")).toBeUndefined();
+  });
+
   test("effects on one order are in the stream's order however many nodes consume", async () => {
     const prefix = freshPrefix();
     const nodes = await Promise.all(range(1, 4).map(() => startNode({ prefix, stream: { leaseMs: 300 } })));

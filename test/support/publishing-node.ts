@@ -45,7 +45,7 @@ export interface PublishingNodeOptions {
   isTurn?: (partition: number) => boolean;
   limitOf?: PublishDeps["limitOf"];
   /** Stands in for what other rooms do. */
-  others?: Partial<Pick<CommandExecutorDeps, "submitScore" | "revokeSession" | "disconnectUser">>;
+  others?: Partial<Pick<CommandExecutorDeps, "submitScore" | "updateSession" | "revokeSession" | "disconnectUser">>;
 }
 
 const history = { size: 1_000, ttlSeconds: 3_600 };
