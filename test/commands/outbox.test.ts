@@ -1,4 +1,6 @@
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { loadPostgres } from "../../src/commands/outbox/postgres.ts";
 import { loadConfig } from "../../src/config.ts";
 import { needs } from "../../scripts/needs.ts";
 import { contract, contractFile } from "../contract/contract.ts";
@@ -39,6 +41,32 @@ test("the address of the outbox is checked, and its password is not shown", () =
     expect(() => loadConfig({ OUTBOX_URL })).not.toThrow(/hidden/);
   }
   expect(loadConfig({ OUTBOX_URL: "postgresql://user@host/db" }).outbox?.url).toBe("postgresql://user@host/db");
+});
+
+test("a server that is no primary refuses to notify, and keeps no connection of each attempt", async () => {
+  const open = new Set<Socket>();
+  const ready = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+  const refusal = Buffer.from("SERROR\0C25006\0Mcannot execute LISTEN during recovery\0\0");
+  const size = Buffer.alloc(4);
+  size.writeUInt32BE(refusal.length + 4);
+  const standby = createServer((socket) => {
+    open.add(socket);
+    socket.on("close", () => open.delete(socket)).on("error", () => undefined);
+    socket.once("data", () => {
+      socket.write(Buffer.concat([Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0]), ready]));
+      socket.on("data", () => socket.write(Buffer.concat([Buffer.from("E"), size, refusal, ready])));
+    });
+  });
+  await new Promise<void>((resolve) => standby.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    for (const socket of open) socket.destroy();
+    standby.close();
+  });
+  const connect = await loadPostgres(`postgres://app@127.0.0.1:${(standby.address() as AddressInfo).port}/app`);
+
+  await expect(connect(() => undefined)).rejects.toThrow("cannot execute LISTEN during recovery");
+
+  await eventually(() => expect(open.size).toBe(0));
 });
 
 test("a node starts and serves while Postgres is away", async () => {

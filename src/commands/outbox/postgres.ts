@@ -44,7 +44,13 @@ export async function loadPostgres(url: string): Promise<ConnectDatabase> {
     };
     client.on("error", lost).on("end", lost).on("notification", onWake);
     await client.connect();
-    await client.query(session);
+    try {
+      await client.query(session);
+    } catch (error) {
+      // A server that refuses, such as a standby, would keep a connection of each attempt.
+      await client.end().catch(() => undefined);
+      throw error;
+    }
     return {
       query: async <Row>(text: string, values?: readonly unknown[]) => (await client.query<Row>(text, values)).rows,
       get isOpen() {
