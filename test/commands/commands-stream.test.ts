@@ -354,7 +354,7 @@ describe("several nodes", () => {
 
   test("a repeat of an entry does not undo what was done over HTTP since", async () => {
     const roles: unknown[] = [];
-    const updateSession = async (_sessionId: string, change: { roles?: readonly string[] }) => ({
+    const updateSession = async (_sessionId: string, change: { roles?: readonly string[] | undefined }) => ({
       count: roles.push(change.roles),
     });
     const node = await startNode({ others: { updateSession } });
