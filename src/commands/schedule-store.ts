@@ -1,6 +1,5 @@
 import { createDueSet, type DueSet } from "../redis/queues/due-set.ts";
 import type { RedisClient } from "../redis/connections.ts";
-import { pairsOf } from "../redis/pairs.ts";
 import type { Keys } from "../redis/keys.ts";
 import { loadScript } from "../redis/scripts.ts";
 
@@ -90,14 +89,13 @@ export function createScheduleStore(
 function toPage(flat: readonly (string | null)[], max: number) {
   const page: ScheduledCommand[] = [];
   let next: PageStart | undefined;
-  for (const [scheduleId, entry] of pairsOf(flat)) {
-    if (scheduleId === null || entry === null) continue;
-    const scheduled = toScheduled(scheduleId, entry);
-    next = { scheduleId, publishAt: scheduled.publishAt };
-    // Others are being published.
-    if (entry.startsWith("p")) page.push(scheduled);
+  for (let at = 0; at < flat.length; at += 3) {
+    const [scheduleId, score, entry] = flat.slice(at, at + 3) as [string, string, string | null];
+    next = { scheduleId, publishAt: Number(score) };
+    // Others are being published, or were meanwhile.
+    if (entry?.startsWith("p") === true) page.push(toScheduled(scheduleId, entry));
   }
-  return { page, next: flat.length === 2 * max ? next : undefined };
+  return { page, next: flat.length === 3 * max ? next : undefined };
 }
 
 function toScheduled(scheduleId: string, entry: string): ScheduledCommand {

@@ -67,7 +67,7 @@ export function createSchedule({ store, executor, checkChannel, deadLetters, clo
     const scheduled = await store.begin(scheduleId);
     if (scheduled === undefined) return;
     try {
-      await executor.perform(commandOf(scheduled), { door: "schedule" });
+      await executor.perform(commandOf(scheduled), { door: "schedule", deliveryKey: keyOf(scheduleId) });
     } catch (error) {
       await giveUpOrRetry(scheduled, error);
     }
@@ -80,7 +80,7 @@ export function createSchedule({ store, executor, checkChannel, deadLetters, clo
     if (kind === "away") throw error;
     const tries = await store.failed(scheduleId);
     if (kind === "trouble" && tries < maxFailures) throw error;
-    await deadLetters.add({ key: `scheduled:${scheduleId}`, command, code, reason, tries });
+    await deadLetters.add({ key: keyOf(scheduleId), command, code, reason, tries });
     log.warn({ scheduleId, code, tries }, "scheduled publication dead-lettered");
   }
 
@@ -150,10 +150,11 @@ function idOf({ channel, idempotencyKey }: PublicationToSchedule): string {
     .slice(0, 22);
 }
 
+const keyOf = (scheduleId: string): string => `scheduled:${scheduleId}`;
+
 /** A command as the stream takes it, so that a dead letter can be replayed. */
 function textOf(scheduleId: string, { data, idempotencyKey, ...publication }: PublicationToSchedule): string {
-  const key = idempotencyKey ?? `scheduled:${scheduleId}`;
-  return canonicalJson({ type: "publish", ...publication, idempotencyKey: key, data });
+  return canonicalJson({ type: "publish", ...publication, idempotencyKey: idempotencyKey ?? keyOf(scheduleId), data });
 }
 
 /** It was parsed when it was planned. */

@@ -1,7 +1,9 @@
 import { inject, onTestFinished, expect, test } from "vitest";
+import { createScheduleStore } from "../../src/commands/schedule-store.ts";
+import { createKeys } from "../../src/redis/keys.ts";
 import { startGateway, told, type BackendCalls } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
-import { eventually, freshPrefix } from "../support/world.ts";
+import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
 
 const file = { channels: { chat: { subscribe: "public", history: { size: 1000, ttlSeconds: 60 } } } };
 
@@ -76,6 +78,30 @@ test("scheduled publications are listed in pages, in order of time, and can be c
   expect((await gateway.call("DELETE", `/v1/scheduled/${first}`)).body).toEqual({ removed: false });
   expect((await gateway.call("DELETE", "/v1/scheduled/unknown")).body).toEqual({ removed: false });
   expect((await gateway.call("GET", "/v1/scheduled")).body.scheduled).toHaveLength(4);
+});
+
+test("a page begins behind the last one, also if that is being published meanwhile", async () => {
+  const { redis, keys } = await redisWorld();
+  const store = createScheduleStore({ commands: redis.connection("commands"), keys }, 10);
+  const now = Date.now();
+  for (const [index, scheduleId] of ["a", "b", "c"].entries())
+    await store.plan({ scheduleId, command: "{}" }, { publishAt: now - 10 + index });
+  const { next } = await store.page(1, undefined);
+
+  expect((await store.claim(1)).due).toEqual(["a"]);
+
+  expect((await store.page(2, next)).page.map(({ scheduleId }) => scheduleId)).toEqual(["b", "c"]);
+});
+
+test("that it was published is remembered as long as of any delivery, in case it is published again", async () => {
+  const prefix = freshPrefix();
+  const gateway = await startGateway({ prefix, file: { ...file, idempotency: { ttlSeconds: 1 } } });
+  const { redis } = await redisWorld();
+  const { scheduleId } = (await later(gateway, 1, { delayMs: 0 })).body as { scheduleId: string };
+  await nothingIsScheduled(gateway);
+
+  const key = createKeys(prefix).channelIdempotency("chat:a", `scheduled:${scheduleId}`);
+  expect(await redis.connection("commands").ttl(key)).toBeGreaterThan(3_000);
 });
 
 test("what cannot be published later is refused now", async () => {
