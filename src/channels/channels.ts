@@ -29,7 +29,7 @@ import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
 import type { StoredStart } from "./stored-start.ts";
 import { Subscribing, type SubscribingDeps } from "./subscribing.ts";
-import { Subscriptions, type SubscriptionChange } from "./subscriptions.ts";
+import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
 export interface ChannelsOptions {
   subscriptionsPerConnection: number;
@@ -254,6 +254,13 @@ export class Channels {
   async unsubscribe(subscriber: Subscriber, channel: string): Promise<boolean> {
     const subscription = this.#subscriptions.get(subscriber, channel);
     if (subscription === undefined) return false;
+    // Again if a backend has subscribed the connection meanwhile.
+    do await this.#forgetStart(subscriber, channel, subscription);
+    while (subscription.start !== undefined);
+    return this.#subscriptions.isCurrent(subscriber, channel, subscription) && this.#end(subscriber, channel);
+  }
+
+  async #forgetStart(subscriber: Subscriber, channel: string, subscription: LocalSubscription): Promise<void> {
     const { start } = subscription;
     subscription.start = undefined;
     try {
@@ -263,7 +270,6 @@ export class Channels {
       this.#deps.records?.rewrite(subscriber);
       throw error;
     }
-    return this.#end(subscriber, channel);
   }
 
   /**

@@ -61,6 +61,8 @@ export class Subscribing {
       const isKnown = !(reading instanceof Promise) && state === undefined && synced === undefined;
       const [answer, snapshot] = isKnown ? [reading] : await Promise.all([reading, state, synced]);
       if (confirm !== undefined) await confirm();
+      // Whatever ended it has corrected the record already.
+      subscriptions.check(subscriber, channel, subscription);
       const start = startAt(answer, isByApp ?? subscription.start?.isByApp);
       const stored = this.#storeStart(subscriber, channel, subscription, start);
       if (stored !== undefined) await stored;

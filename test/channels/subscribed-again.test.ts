@@ -66,3 +66,64 @@ test("an unsubscription that the store has not heard of is refused, and the subs
 
   expect({ dropped: state.dropped, left: channels.channelsOf(subscriber) }).toEqual({ dropped: [channel], left: [] });
 });
+
+/** Records as the store would have them, in the order of the calls. */
+function storedChannels() {
+  const stored = new Set<string>();
+  const { promise: isRemoved, resolve: answerRemoval } = Promise.withResolvers<void>();
+  const records = {
+    save: async (_: unknown, name: string) => void stored.add(name),
+    remove(_: unknown, name: string) {
+      stored.delete(name);
+      return isRemoved;
+    },
+    rewrite: () => undefined,
+  };
+  return { stored, records, answerRemoval };
+}
+
+test("a backend's subscription that begins while the client ends its own does not remain in the record alone", async () => {
+  const { stored, records, answerRemoval } = storedChannels();
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), records, kinds: { chat: openKind } });
+  const subscriber = recordingSubscriber();
+  await channels.subscribe(subscriber, ada, channel);
+
+  const ended = channels.unsubscribe(subscriber, channel);
+  await channels.subscribeUnchecked(subscriber, ada.userId, channel);
+  answerRemoval();
+
+  expect(await ended).toBe(true);
+  expect([...stored]).toEqual(channels.channelsOf(subscriber));
+});
+
+test("a client's request ends no subscription that began after a backend had ended the client's", async () => {
+  const { stored, records, answerRemoval } = storedChannels();
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), records, kinds: { chat: openKind } });
+  const subscriber = recordingSubscriber();
+  await channels.subscribe(subscriber, ada, channel);
+
+  const ended = channels.unsubscribe(subscriber, channel);
+  channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
+  await channels.subscribeUnchecked(subscriber, ada.userId, channel);
+  answerRemoval();
+
+  expect(await ended).toBe(false);
+  expect(channels.channelsOf(subscriber)).toEqual([channel]);
+  expect([...stored]).toEqual([channel]);
+});
+
+test("a subscription that ends while it is answered is not stored after that", async () => {
+  const { stored, records } = storedChannels();
+  const subscriber = recordingSubscriber();
+  const ended = new GatewayError("forbidden");
+  let asked = 0;
+  const mayReadOrder = async () => {
+    if ((asked += 1) === 2) channels.forceUnsubscribe(subscriber, "order:7", ended);
+    return true;
+  };
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), records, mayReadOrder });
+
+  await expect(channels.subscribe(subscriber, ada, "order:7")).rejects.toBe(ended);
+
+  expect([...stored]).toEqual([]);
+});
