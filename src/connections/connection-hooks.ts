@@ -162,10 +162,11 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
 
   /** The session may have been extended, also through other connections and nodes. */
   async function expireSession(connection: Connection): Promise<void> {
+    const { expiresAt: reached } = connection.identity;
     const session = await peekSession(connection);
-    // Read after the wait, during which rights may have changed, or the session's end.
+    // Read after the wait, during which rights may have changed, or the session's end, which has a timer of its own then.
     const { identity } = connection;
-    if (identity.expiresAt > clock.now()) return;
+    if (identity.expiresAt > reached) return;
     if (session === undefined || session.expiresAt <= identity.expiresAt)
       return connection.close(closing("session_expired"));
     const { tokenExpiresAt = identity.expiresAt } = identity;
@@ -183,7 +184,8 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
   rights.onChanged(identityReplaced);
 
   async function recheckWithRights(connection: Connection): Promise<void> {
-    await applyRights(connection);
+    // A subscription that a backend gave meanwhile may not begin during an outage; what was taken away is judged all the same.
+    await applyRights(connection)?.catch(() => undefined);
     await rights.recheck(connection);
   }
 

@@ -120,6 +120,24 @@ test("a fresh token leaves the channels that subscription tokens opened and clos
   expect([...(connection.identity.channelTokens?.keys() ?? [])]).toEqual(["news:2"]);
 });
 
+test("rights are judged by a fresh token even if what changed while it was checked cannot be applied", async () => {
+  const judged: Connection[] = [];
+  const deps = {
+    channels: {},
+    revocations: { since: () => undefined },
+    rights: {
+      onChanged: () => undefined,
+      applySince: () => Promise.reject(new Error("Connection is closed.")),
+      recheck: async (connection: Connection) => void judged.push(connection),
+    },
+  } as unknown as ConnectionHooksDeps;
+  const { connection } = connectionOf(identityUntil(Date.now()));
+
+  createConnectionHooks(deps).tokenRefreshed(connection);
+
+  await expect.poll(() => judged).toEqual([connection]);
+});
+
 test("a subscription token lets its user in until it expires, also where that is longer than a timer can wait", async () => {
   const clock = new FakeClock();
   const longestMs = 2_147_483_647;
