@@ -3,7 +3,7 @@ import type { Server as SocketIoServer } from "socket.io";
 import { InProcessEvents, type EventHandler } from "./app/app-events.ts";
 import type { HookRegistry } from "./app/hooks.ts";
 import { loadConfig, type Config } from "./config.ts";
-import { ConfigError } from "./config/problems.ts";
+import { ConfigError, type Problem } from "./config/problems.ts";
 import { didYouMean } from "./config/suggestion.ts";
 import { createAppCalls, type AppCalls } from "./gateway/app-calls.ts";
 import type { CallRoute } from "./http/call-route.ts";
@@ -91,7 +91,7 @@ export interface Gateway<C extends Contract = OpenContract> extends AppCalls {
   /** Decides before clients connect, subscribe and publish. */
   readonly hooks: HookRegistry;
   publish: Publish<C>;
-  /** Starts to accept connections. With a `server` of your own, it listens that server. */
+  /** Starts to accept connections, once. With a `server` of your own, it listens that server. */
   listen(port?: number, host?: string): Promise<void>;
   /** Base URL, once it listens. */
   readonly url: string;
@@ -108,9 +108,8 @@ export async function createGateway<C extends Contract = OpenContract>(
 ): Promise<Gateway<C>> {
   const unsupported = unsupportedNodeMessage(process.versions.node);
   if (unsupported !== undefined) throw new Error(unsupported);
-  refuseUnknown(options);
   const { server, contract, log = createLogger({ level: "warn" }) } = options;
-  const { node, gateway } = await createAppNode<C>(configOf(options), { log, server, contract });
+  const { node, gateway } = await createAppNode<C>(checkedConfigOf(options), { log, server, contract });
   if (server !== undefined) await node.start();
   return gateway;
 }
@@ -130,10 +129,22 @@ const optionNames: readonly string[] = [
 ] satisfies (keyof GatewayOptions)[];
 
 /** A misspelled option would leave its default, such as any origin. */
-function refuseUnknown(options: object): void {
+function unknownOptions(options: object): Problem[] {
   const unknown = Object.keys(options).filter((name) => !optionNames.includes(name));
-  const problems = unknown.map((name) => ({ name, message: `unknown option${didYouMean(name, optionNames)}` }));
-  if (problems.length > 0) throw new ConfigError(problems);
+  return unknown.map((name) => ({ name, message: `unknown option${didYouMean(name, optionNames)}` }));
+}
+
+/** Throws ConfigError with everything that is wrong. */
+function checkedConfigOf(options: Omit<GatewayOptions, "contract">): Config {
+  const problems = unknownOptions(options);
+  try {
+    const config = configOf(options);
+    if (problems.length === 0) return config;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+  }
+  throw new ConfigError(problems);
 }
 
 /** Creates a node, and the gateway that an app in this process sees of it. */

@@ -1,5 +1,5 @@
 import { GatewayError } from "../protocol/errors.ts";
-import { kindOf } from "../protocol/names.ts";
+import { isName, kindOf } from "../protocol/names.ts";
 
 export interface HistoryOptions {
   /** Max publications in a channel's log. */
@@ -68,8 +68,8 @@ const builtIn: Record<string, ChannelKindSettings> = {
 export interface Kinds {
   /** Options of the channel's kind. Throws `unknown_channel` if the kind is not configured. */
   of(channel: string): ChannelKindOptions;
-  /** Whether a name with a colon is a channel of a configured or built-in kind. */
-  has(channel: string): boolean;
+  /** Whether a room is named as a channel of a configured or built-in kind. Rooms of Socket.IO may also be numbers. */
+  has(room: unknown): boolean;
   /** Whether the app may be asked before a client does this. */
   asksApp(action: string, channel: string): boolean;
 }
@@ -88,7 +88,7 @@ export function createKinds(settings: Readonly<Record<string, ChannelKindSetting
       if (options === undefined) throw new GatewayError("unknown_channel", undefined, { field: "channel" });
       return options;
     },
-    has: (channel) => channel.includes(":") && kinds.has(kindOf(channel)),
+    has: (room) => isName(room) && room.includes(":") && kinds.has(kindOf(room)),
     asksApp(action, channel) {
       const rules = action === "subscribe" || action === "publish" ? kinds.get(kindOf(channel))?.[action] : undefined;
       return rules?.includes("hook") === true;

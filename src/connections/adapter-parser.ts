@@ -127,7 +127,8 @@ function isRequest(message: unknown): boolean {
  * Requests other than broadcasts between nodes of the Redis adapter and from @socket.io/redis-emitter, as far as the
  * adapter acts on them without validation.
  */
-const names = z.array(z.string());
+/** Apps also name rooms by numbers, such as the ids of their users. */
+const names = z.array(z.union([z.string(), z.number()]));
 
 /** Without both lists a request would apply to every socket. */
 const requestTarget = z.looseObject({ rooms: names, except: names });
@@ -159,6 +160,8 @@ const controlRequest = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal(6), requestId: z.string().optional(), data: emittedEvent }),
   broadcastWithAck,
 ]);
+/** Name of a room; Socket.IO takes both for different rooms. */
+export type Room = z.output<typeof names>[number];
 export type ControlRequest = z.output<typeof controlRequest>;
 
 const controlResponse = z.looseObject({ requestId: z.string() });

@@ -1,11 +1,11 @@
 import type { Namespace, Socket } from "socket.io";
 import type { Clock } from "../runtime/clock.ts";
-import type { ControlRequest } from "./adapter-parser.ts";
+import type { ControlRequest, Room } from "./adapter-parser.ts";
 import { allowAcknowledgement, forgetAcknowledgement, nextPacketIdOf } from "./socket-io.ts";
 
 export interface RemoteRequestsDeps {
   /** Whether a room is named as a channel of a configured kind. */
-  isChannel: (room: string) => boolean;
+  isChannel: (room: Room) => boolean;
   /** Called before a socket joins or leaves a room that is a channel; repeated calls are harmless. */
   prepareRooms: (socket: Socket) => void;
   clock: Pick<Clock, "after">;
@@ -58,13 +58,14 @@ export class RemoteRequests {
 }
 
 interface Selection {
-  rooms: readonly string[];
-  except: readonly string[];
+  rooms: readonly Room[];
+  except: readonly Room[];
 }
 
 function socketsIn({ adapter, sockets }: Namespace, { rooms, except }: Selection): Socket[] {
-  const idsOf = (names: readonly string[]): Set<string> =>
-    new Set(names.flatMap((room) => [...(adapter.rooms.get(room) ?? [])]));
+  const members: ReadonlyMap<Room, ReadonlySet<string>> = adapter.rooms;
+  const idsOf = (names: readonly Room[]): Set<string> =>
+    new Set(names.flatMap((room) => [...(members.get(room) ?? [])]));
   const excluded = idsOf(except);
   const ids = rooms.length === 0 ? sockets.keys() : idsOf(rooms).values();
   return [...ids].flatMap((id) => (excluded.has(id) ? [] : (sockets.get(id) ?? [])));

@@ -1,3 +1,5 @@
+import { refusalOf } from "../commands/refusal.ts";
+import { GatewayError } from "../protocol/errors.ts";
 import { checkNoBinary } from "../protocol/no-binary.ts";
 import { parseWith } from "../protocol/parse-with.ts";
 import type { Route } from "./route.ts";
@@ -11,10 +13,18 @@ export function createCallRoute(routes: readonly Route[]): CallRoute {
   return async (operationId, request) => {
     const route = byId.get(operationId);
     if (route === undefined) throw new Error(`unknown operation: ${operationId}`);
+    if (typeof request !== "object" || request === null) throw new GatewayError("bad_request", "must be an object");
     checkNoBinary(request);
-    const answer = await route.handle({ ...inputOf(route, request), ...caller });
+    const input = { ...inputOf(route, request), ...caller };
+    const answer = await Promise.resolve(route.handle(input)).catch(outageAsRefusal);
     return answer.body;
   };
+}
+
+/** An outage of Redis is a refusal, as over HTTP; what else is thrown says more as it is. */
+function outageAsRefusal(error: unknown): never {
+  const refusal = refusalOf(error);
+  throw refusal.code === "internal" ? error : refusal;
 }
 
 const caller = { apiKey: "app", requestId: "", isSecure: true, address: "", door: "app" } as const;

@@ -13,7 +13,7 @@ export interface Lifecycle {
   add(service: Service): void;
   /**
    * Starts all services in the order in which they were added. If one fails, it stops the started ones and throws; it also
-   * throws if `stop` was called meanwhile.
+   * throws if `stop` was called meanwhile, and without an effect if it was called before, or after `stop`.
    */
   start(): Promise<void>;
   /**
@@ -76,6 +76,8 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
   return {
     add: (service) => void services.push(service),
     async start() {
+      if (isStarted || stopping !== undefined)
+        throw new Error("It was already started or closed, and starts only once; create another one.");
       isStarted = true;
       try {
         await startAll();

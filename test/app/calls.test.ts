@@ -96,6 +96,18 @@ describe("the backend API as functions", () => {
     expect(taken.map(({ allowed }) => allowed)).toEqual([true, false]);
   });
 
+  test("is refused as unavailable without Redis", async () => {
+    const gateway = await start();
+    const fails = async (call: Promise<unknown>) => expect(call).rejects.toMatchObject({ code: "unavailable" });
+
+    await gateway.close();
+
+    await fails(gateway.publish({ channel: "chat:lobby", event: "x", data: 1 }));
+    await fails(gateway.sessions.create({ userId: "ann" }));
+    await fails(gateway.channels.history("chat:lobby", {}));
+    await expect(gateway.publish(undefined as never)).rejects.toMatchObject({ code: "bad_request" });
+  });
+
   test("refuses as over HTTP, with the field, and has its effect once", async () => {
     const gateway = await start();
 

@@ -33,6 +33,25 @@ describe("embedding", () => {
     });
   });
 
+  test("names everything that is wrong at once", async () => {
+    const wrong = { foo: 1, redis: "http://redis", channels: { chat: { subscribe: "publik" } } };
+
+    const problems = createGateway(wrong as object).catch((error) => error.problems.map(({ name }: any) => name));
+
+    expect(await problems).toEqual(["foo", "REDIS_URL", "channels.chat.subscribe"]);
+  });
+
+  test("starts once, and says so where it is asked to again", async () => {
+    const gateway = await embed();
+    await gateway.listen(0, "127.0.0.1");
+
+    await expect(gateway.listen(0, "127.0.0.1")).rejects.toThrow("starts only once");
+
+    expect((await fetch(`${gateway.url}/healthz`)).status).toBe(200);
+    expect(await gateway.close()).toBe(true);
+    await expect(gateway.listen(0, "127.0.0.1")).rejects.toThrow("starts only once");
+  });
+
   test("attaches to a server beside an Express app", async () => {
     const app = express().get("/", (_request, response) => void response.send("the app"));
     const server = createServer(app);

@@ -186,6 +186,28 @@ describe("gateway.io", () => {
     expect(history.publications).toMatchObject([{ event: "said", data: { text: "hi" }, offset: 1 }]);
   });
 
+  test("has rooms that are named by numbers, or by what is too long for a channel", async () => {
+    const tooLong = `chat:${"x".repeat(300)}`;
+    const gateway = await listening(({ io }) =>
+      io.on("connection", (socket) => {
+        socket.on("join", (room: string, done: () => void) => {
+          void socket.join(room);
+          done();
+        });
+        socket.on("say", (room: string, text: string) => socket.to(room).emit("said", text));
+      }),
+    );
+    const [ann, bob] = await Promise.all([join(gateway, "ann"), join(gateway, "bob")]);
+    for (const room of [7, tooLong]) await bob.emitWithAck("join", room);
+
+    for (const room of [7, tooLong]) ann.emit("say", room, "by a client");
+    gateway.io.to(7 as never).emit("said", "by the app");
+
+    const said = () => bob.events.filter(([name]) => name === "said").map(([, text]) => text);
+    await eventually(() => expect(said()).toHaveLength(3));
+    expect(said().toSorted()).toEqual(["by a client", "by a client", "by the app"]);
+  });
+
   test("reaches a socket once that is in a channel and in another room", async () => {
     const gateway = await embed({ channels: { named: { subscribe: "public", deliver: "event" } } });
     gateway.io.on("connection", (socket) => socket.join("upstairs"));

@@ -60,15 +60,15 @@ describe("gateway.io on three nodes", () => {
   const act = (client: Client, action: string, ...args: unknown[]) => client.emitWithAck("do", action, ...args);
   const eventsOf = (client: Client, event: string) => client.events.filter(([name]) => name === event);
 
-  test("emitWithAck asks the clients of a room on all nodes", async () => {
+  test.each(["voters", 17])("emitWithAck asks the clients of the room %s on all nodes", async (room) => {
     const clients = await onEachNode("ask");
     const [first] = clients as [Client];
     for (const [index, client] of clients.entries()) {
       client.on("vote", (add: number, done: Acknowledge) => done(index + add));
-      await client.emitWithAck("join", "voters");
+      await client.emitWithAck("join", room);
     }
 
-    expect(sorted(await act(first, "emitWithAck", "voters", 20_000, "vote", 10))).toEqual(["10", "11", "12"]);
+    expect(sorted(await act(first, "emitWithAck", room, 20_000, "vote", 10))).toEqual(["10", "11", "12"]);
   });
 
   test("fetchSockets finds sockets on all nodes, with their users and without their credentials", async () => {
