@@ -49,6 +49,8 @@ export interface ChannelsDeps
   deliver: Deliver;
   /** Tells a subscriber that the server ended one of its subscriptions. */
   notifyUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
+  /** Closes the connection; its client connects again, and is not recovered where publications were lost. */
+  startAnew: (subscriber: Subscriber) => void;
   /** Set on a Cluster only, where a timestamp alone does not determine what a client has received. */
   recent?: RecentDeliveries | undefined;
   /** By kind. */
@@ -354,7 +356,11 @@ export class Channels {
 
   #notifyLost(channel: string, subscribers: readonly Subscriber[]): void {
     const error = new GatewayError("unavailable", "Publications were lost. Subscribe again.");
-    for (const subscriber of subscribers) this.forceUnsubscribe(subscriber, channel, error);
+    for (const subscriber of subscribers) {
+      // The client does not know of the subscription; its app makes it again when the client connects.
+      if (this.#subscriptions.isByApp(subscriber, channel)) this.#deps.startAnew(subscriber);
+      else this.forceUnsubscribe(subscriber, channel, error);
+    }
   }
 
   #renew(): void {

@@ -86,8 +86,12 @@ export class Subscriptions {
 
   /** Those that the rules of their kinds decide about. */
   byRuleOf(subscriber: Subscriber): string[] {
-    const isByApp = (channel: string): boolean => this.get(subscriber, channel)?.start?.isByApp === true;
-    return this.channelsOf(subscriber).filter((channel) => !isByApp(channel));
+    return this.channelsOf(subscriber).filter((channel) => !this.isByApp(subscriber, channel));
+  }
+
+  /** Whether the app has subscribed; false until that is stored. */
+  isByApp(subscriber: Subscriber, channel: string): boolean {
+    return this.get(subscriber, channel)?.start?.isByApp === true;
   }
 
   channelsOf(subscriber: Subscriber): string[] {

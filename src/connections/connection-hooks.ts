@@ -297,6 +297,11 @@ export function notifyUnsubscribed(subscriber: Subscriber, channel: string, { co
   connection.emit("unsubscribed", { channel, code, message });
 }
 
+/** Publications of a channel that its app subscribed it to were lost. */
+export function startAnew(subscriber: Subscriber): void {
+  (subscriber as Connection).close(closing("internal", { message: "Publications were lost. Connect again." }));
+}
+
 type MessageLimitResult = RateLimitResult & { readonly close?: boolean };
 
 /** Notifies a connection of its token's expiry. One exists per connection, so it holds no closures. */

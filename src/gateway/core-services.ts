@@ -15,7 +15,7 @@ import { createPresence, type Presence, type PresenceDeps } from "../presence/pr
 import { State, type StateDeps } from "../state/state.ts";
 import { runsOf } from "../redis/runs.ts";
 import { createFanOut } from "../connections/fan-out.ts";
-import { notifyUnsubscribed } from "../connections/connection-hooks.ts";
+import { notifyUnsubscribed, startAnew } from "../connections/connection-hooks.ts";
 import { createSessionRecovery, recoveryCommandTypes, type SessionRecovery } from "../connections/session-recovery.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { requireAllowed } from "../commands/refusal.ts";
@@ -161,6 +161,7 @@ function createChannels(context: NodeContext, parts: ChannelParts): Channels {
         if (traces.isActive) recordUnsubscribed(traces, subscriber, channel, error);
         notifyUnsubscribed(subscriber, channel, error);
       },
+      startAnew,
       mayDeliver: () => control.fence.isOpen,
       clock,
       logger: log,

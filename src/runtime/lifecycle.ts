@@ -69,6 +69,11 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
     checkNotStopped();
   }
 
+  function checkUnused(): void {
+    if (isStarted || stopping !== undefined)
+      throw new Error("It was already started or closed, and starts only once; create another one.");
+  }
+
   function checkNotStopped(): void {
     if (stopping !== undefined) throw new Error("stopped before everything had started");
   }
@@ -76,8 +81,7 @@ export function createLifecycle({ clock, log }: { clock: Clock; log: Logger }): 
   return {
     add: (service) => void services.push(service),
     async start() {
-      if (isStarted || stopping !== undefined)
-        throw new Error("It was already started or closed, and starts only once; create another one.");
+      checkUnused();
       isStarted = true;
       try {
         await startAll();

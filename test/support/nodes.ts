@@ -80,6 +80,7 @@ export async function startChannelsNode(options: ChannelsNodeOptions): Promise<C
       },
       notifyUnsubscribed: (subscriber, channel, error) =>
         void (subscriber as RecordingSubscriber).unsubscribed.push({ channel, code: error.code }),
+      startAnew: () => undefined,
       ...(options.records === undefined ? {} : { records: options.records }),
       mayDeliver: options.mayDeliver ?? (() => true),
       snapshots: options.snapshots ?? new Map(),
