@@ -7,7 +7,7 @@ import type { OrderCheck, ScheduledCheckStore } from "./scheduled-check-store.ts
 
 /** Deletes orders: with all their data, subscriptions on all nodes, and entries in the parties' lists. */
 export interface OrderRemoval {
-  /** False if there is no such order. */
+  /** False if there is no such order. Throws `unavailable` if what it has to report cannot be delivered now. */
   remove(orderId: string): Promise<boolean>;
   /** Completes a removal that a node did not finish. */
   finish(removal: Removal): Promise<void>;
@@ -24,6 +24,9 @@ export interface OrderRemovalDeps {
   /** Ends all subscriptions to the order on all nodes. */
   endSubscriptions: (orderId: string) => Promise<void>;
 }
+
+const undelivered = (): GatewayError =>
+  new GatewayError("unavailable", "Notifications about this order are not delivered yet.", { retryAfterMs: 1_000 });
 
 /** Only concurrent writes need another attempt. */
 const maxAttempts = 32;
@@ -59,7 +62,7 @@ export function createOrderRemoval(deps: OrderRemovalDeps): OrderRemoval {
     async remove(orderId) {
       const { order } = await store.load(orderId);
       if (order === undefined) return false;
-      await dispatcher.dispatch(orderId, await store.outbox(orderId));
+      if (!(await dispatcher.dispatch(orderId, await store.outbox(orderId)))) throw undelivered();
       const { createdAt, parties: users } = order.record;
       const removal: Removal = { kind: "removal", orderId, createdAt, users: Object.values(users) };
       const check = await checks.schedule(removal, finishWithinMs);

@@ -248,6 +248,28 @@ test("a notification that failed is delivered later, in order and once", async (
   expect(told).toEqual(["created", "confirmed", "cooking"]);
 });
 
+test("an order is not deleted before what it still has to report was delivered", async () => {
+  const attempts: string[] = [];
+  let isAway = true;
+  const { orders } = await startOrdersNode({
+    prefix: freshPrefix(),
+    reorderWindowMs: 50,
+    async deadLetter({ key }) {
+      attempts.push(key);
+      if (isAway) throw new Error("no answer");
+    },
+  });
+  await orders.create(create);
+  await orders.apply("o-1", { status: "ready", sequence: 5 });
+  await eventually(() => expect(attempts).not.toEqual([]));
+
+  expect(await codeOf(orders.remove("o-1"))).toBe("unavailable");
+  isAway = false;
+
+  expect(await orders.remove("o-1")).toEqual({ removed: true });
+  expect(new Set(attempts).size).toBe(1);
+});
+
 describe("reading", () => {
   test("a snapshot matches its position despite concurrent writes", async () => {
     const { orders } = await startOrdersNode({ prefix: freshPrefix() });
