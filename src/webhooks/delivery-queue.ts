@@ -49,6 +49,8 @@ class EntityQueues implements DeliveryQueue {
   readonly #worker: DueWorker<string>;
   /** Queues that this node delivers or is about to; true if a message was added to an empty one meanwhile. */
   readonly #held = new Map<string, boolean>();
+  /** Queues whose next attempt is being planned: a renewal would come after that and change its time. */
+  readonly #planned = new Set<string>();
   readonly #stopping = new AbortController();
   #cancel: Cancel = () => undefined;
 
@@ -66,7 +68,8 @@ class EntityQueues implements DeliveryQueue {
   start(): void {
     const { clock, store } = this.#deps;
     this.#worker.start();
-    this.#cancel = clock.every(store.leaseMs / 3, () => this.#renew([...this.#held.keys()], store.leaseMs));
+    const renewed = () => [...this.#held.keys()].filter((entity) => !this.#planned.has(entity));
+    this.#cancel = clock.every(store.leaseMs / 3, () => this.#renew(renewed(), store.leaseMs));
   }
 
   send(entity: string): void {
@@ -127,7 +130,8 @@ class EntityQueues implements DeliveryQueue {
     const { store, onOutcome } = this.#deps;
     const { endpoint } = this;
     // Not counted as an attempt: this node aborted the request.
-    if (this.#stopping.signal.aborted) return store.setDue(endpoint.id, [entity], 0).then(() => false);
+    if (this.#stopping.signal.aborted)
+      return this.#plan(entity, store.setDue(endpoint.id, [entity], 0)).then(() => false);
     const isLast = tries + 1 >= endpoint.tries;
     onOutcome({ endpoint, message, result: isLast ? "dead" : "retried", failure });
     if (isLast) {
@@ -135,7 +139,7 @@ class EntityQueues implements DeliveryQueue {
       return this.#continue(entity, await store.deadLetter(endpoint.id, entity, message.id, givenUp));
     }
     const pauseMs = backoffMs(tries + 1, endpoint);
-    await store.retry(endpoint.id, entity, { id: message.id, tries: tries + 1, pauseMs });
+    await this.#plan(entity, store.retry(endpoint.id, entity, { id: message.id, tries: tries + 1, pauseMs }));
     this.#worker.expect(pauseMs);
     return false;
   }
@@ -144,8 +148,13 @@ class EntityQueues implements DeliveryQueue {
   async #continue(entity: string, hasNext: boolean): Promise<boolean> {
     if (!hasNext) return false;
     if (!this.#worker.isFull && !this.#stopping.signal.aborted) return true;
-    await this.#deps.store.setDue(this.endpoint.id, [entity], 0);
+    await this.#plan(entity, this.#deps.store.setDue(this.endpoint.id, [entity], 0));
     return false;
+  }
+
+  async #plan(entity: string, planning: Promise<void>): Promise<void> {
+    this.#planned.add(entity);
+    await planning.finally(() => this.#planned.delete(entity));
   }
 
   /** If this fails, the queues become due when their current claims end. */
