@@ -68,6 +68,7 @@ export class OwnedKeys {
   /** Resolves to the owner to store for the connection's keys in a channel; call `note` when they are set. */
   async ownerOf(connectionId: string, channel: string): Promise<string> {
     const { register, incarnation } = this.#deps;
+    if (this.#countOf(connectionId) >= maxKeysPerConnection) this.#forgetExpired(connectionId);
     if (this.#countOf(connectionId) >= maxKeysPerConnection) throw tooMany();
     await register(incarnation(), channel);
     return this.#ownerOf(connectionId);
@@ -81,7 +82,27 @@ export class OwnedKeys {
 
   /** The key is no longer the connection's own. */
   disown(connectionId: string, channel: string, key: string): void {
-    this.#owned.get(nameOf(connectionId, channel))?.keys.delete(key);
+    const owned = this.#owned.get(nameOf(connectionId, channel));
+    if (owned?.keys.delete(key) === true) this.#forgetIfEmpty(owned);
+  }
+
+  #forgetExpired(connectionId: string): void {
+    const now = this.#deps.clock.now();
+    for (const owned of this.#byConnection.get(connectionId) ?? []) {
+      for (const [key, { dueAt = Infinity }] of owned.keys) if (dueAt <= now) owned.keys.delete(key);
+      this.#forgetIfEmpty(owned);
+    }
+  }
+
+  /** A connection may set keys in any number of channels, one after the other. */
+  #forgetIfEmpty(owned: OwnedInChannel): void {
+    const { connectionId, channel, keys, hasEnded } = owned;
+    const name = nameOf(connectionId, channel);
+    if (keys.size > 0 || hasEnded || this.#owned.get(name) !== owned) return;
+    this.#owned.delete(name);
+    const all = this.#byConnection.get(connectionId);
+    all?.delete(owned);
+    if (all?.size === 0) this.#byConnection.delete(connectionId);
   }
 
   /** The connection has ended: removes its keys. */
@@ -149,6 +170,7 @@ export class OwnedKeys {
     // Not before: a repeat would not find its keys under the new name, and take them for somebody else's.
     owned.owner = owner;
     for (const { key } of changes) if (!kept.has(key)) owned.keys.delete(key);
+    this.#forgetIfEmpty(owned);
   }
 }
 

@@ -1,7 +1,10 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { OwnedKeys } from "../../src/state/owned-keys.ts";
 import { createStateStore } from "../../src/state/state-store.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { eventually, quietLog, redisWorld } from "../support/world.ts";
 import { channel } from "./board.ts";
 
@@ -40,4 +43,49 @@ test("a connection still owns its keys after its node, which has another name, f
 
   await eventually(async () => expect((await store.read(channel)).entries.size).toBe(0));
   await owned.stop();
+});
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+function heapMegabytes(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed / 1_048_576;
+}
+
+/** Keys of this node's connections, of which none is written. */
+const ownedHere = (clock: Clock = systemClock) =>
+  new OwnedKeys({
+    store: { remove: () => Promise.reject(new Error("unused")), reclaim: () => Promise.reject(new Error("unused")) },
+    register: () => Promise.resolve(),
+    incarnation: () => "n1",
+    mayWrite: () => true,
+    clock,
+    log: quietLog,
+  });
+
+test("keys that have expired do not count among those that a connection may own", async () => {
+  const clock = new FakeClock();
+  const owned = ownedHere(clock);
+  const dueAt = clock.now() + 5_000;
+  for (let n = 0; n < 1_000; n++) owned.note("c1", channel, { key: `k${n}`, value: "1", dueAt }, "n1|c1");
+
+  await expect(owned.ownerOf("c1", channel)).rejects.toMatchObject({ code: "payload_too_large" });
+  await clock.advance(5_000);
+
+  expect(await owned.ownerOf("c1", channel)).toBe("n1|c1");
+});
+
+test("a connection that sets a key in one channel after the other, and removes it again, takes no memory for them", () => {
+  const owned = ownedHere();
+  const change = { key: "cursor", value: "1" };
+  const before = heapMegabytes();
+
+  for (let n = 0; n < 30_000; n++) {
+    owned.note("c1", `board:${n}`, change, "n1|c1");
+    owned.disown("c1", `board:${n}`, "cursor");
+  }
+
+  expect(heapMegabytes() - before).toBeLessThan(3);
+  owned.end("c1");
 });
