@@ -230,9 +230,9 @@ export class ConnectionLifecycle {
   /** Socket.IO has confirmed the connection already, so it cannot be refused any more. */
   #refuse(connection: SocketConnection, error: unknown): void {
     const { code } = refusalOf(error);
-    // `not_subscribed`: the subscription to the user's own channel ended while it began.
-    const isFault = code === "internal";
-    if (!isFault && (isTemporary(code) || code === "not_subscribed")) return connection.end();
+    // The last two: the subscription to the user's own channel ended while it began.
+    const mayRetry = isTemporary(code) || code === "not_subscribed" || code === "forbidden";
+    if (code !== "internal" && mayRetry) return connection.end();
     this.#deps.failures.report("socket.connect", error);
     connection.close(closing("internal"));
   }

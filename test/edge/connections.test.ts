@@ -251,6 +251,21 @@ it.each(transports)(
   },
 );
 
+it("cuts off a client whose own channel a backend takes away while it connects, which is no failure, and it comes back", async () => {
+  const { log, lines } = readableLog();
+  let welcomes = 0;
+  const taken = new GatewayError("forbidden");
+  const edge = await startEdge({ log, onConnect: () => (++welcomes === 1 ? Promise.reject(taken) : undefined) });
+  const client = stockClient(edge.url, { transports: ["websocket"], reconnection: true, reconnectionDelay: 10 });
+  const closings: unknown[] = [];
+  client.on("closing", (closing) => closings.push(closing));
+
+  await once(client, "ready");
+
+  expect({ welcomes, closings }).toEqual({ welcomes: 2, closings: [] });
+  expect(lines).not.toContainEqual(expect.objectContaining({ place: "socket.connect" }));
+});
+
 it("says goodbye once, after the welcome and every handler have ended", async () => {
   const events: string[] = [];
   const welcome = deferred();

@@ -196,7 +196,9 @@ export class Streams {
       if (connection.isOpen) await run();
     } catch (error) {
       const { code } = refusalOf(error);
-      if (isTemporary(code) || code === "not_subscribed") return connection.end();
+      // The last two: a subscription ended while it began; the next attempt is told.
+      const mayRetry = isTemporary(code) || code === "not_subscribed" || code === "forbidden";
+      if (code !== "internal" && mayRetry) return connection.end();
       failures.report("stream.connect", error);
       connection.close(closing("internal"));
     }
