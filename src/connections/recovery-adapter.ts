@@ -81,7 +81,8 @@ export class RecoveryAdapter {
 
   /** While Redis is away the transport is closed without an answer: the client retries and can still recover. */
   #failed(socket: Socket, error: unknown): void {
-    if (isTemporary(refusalOf(error).code)) return engineSocketOf(socket).close();
+    const { code } = refusalOf(error);
+    if (code !== "internal" && isTemporary(code)) return engineSocketOf(socket).close();
     this.#deps.failures.report("socket.return", error);
     startNewSession(socket);
   }

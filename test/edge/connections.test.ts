@@ -251,6 +251,29 @@ it.each(transports)(
   },
 );
 
+it("begins a new session for a client whose record cannot be read, and logs why", async () => {
+  const { log, lines } = readableLog();
+  const recovery = {
+    windowMs: 60_000,
+    find: async (): Promise<undefined> => {
+      throw new SyntaxError("the record is no JSON");
+    },
+    restore: async () => "unused",
+    abandon: () => undefined,
+  };
+  const edge = await startEdge({ log, recovery });
+  const client = stockClient(edge.url, {
+    auth: { token: goodToken, pid: "past", offset: "1" },
+    transports: ["websocket"],
+  });
+
+  const ready = await once<{ recovered: boolean }>(client, "ready");
+
+  expect(ready.recovered).toBe(false);
+  expect(client.recovered).toBe(false);
+  expect(lines).toContainEqual(expect.objectContaining({ place: "socket.return" }));
+});
+
 it("cuts off a client whose own channel a backend takes away while it connects, which is no failure, and it comes back", async () => {
   const { log, lines } = readableLog();
   let welcomes = 0;
