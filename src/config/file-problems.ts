@@ -7,12 +7,25 @@ import { didYouMean } from "./suggestion.ts";
  * `schema` is the parsed schema, for suggestions of misspelled keys.
  */
 export function problemsOf(error: z.ZodError | undefined, schema: z.core.$ZodType): Problem[] {
-  return (error?.issues ?? []).flatMap((issue) =>
-    issue.code === "unrecognized_keys"
-      ? unknownKeys(issue.path, issue.keys, schema)
-      : [{ name: pathOf(issue.path), message: messageOf(issue) }],
-  );
+  return (error?.issues ?? [])
+    .flatMap(ofClosestForm)
+    .flatMap((issue) =>
+      issue.code === "unrecognized_keys"
+        ? unknownKeys(issue.path, issue.keys, schema)
+        : [{ name: pathOf(issue.path), message: messageOf(issue) }],
+    );
 }
+
+/** Of an object that may have several forms: what it lacks of the one it is closest to, if there is one. */
+function ofClosestForm(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const forms = issue.errors.filter((issues) => issues.every(({ path, code }) => path.length > 0 || code === unknown));
+  const [closest, next] = forms.toSorted((one, other) => one.length - other.length);
+  if (closest === undefined || next === undefined || closest.length === next.length) return [issue];
+  return closest.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }));
+}
+
+const unknown = "unrecognized_keys";
 
 function unknownKeys(path: readonly PropertyKey[], keys: readonly string[], schema: z.core.$ZodType): Problem[] {
   const known = keysAt(schema, path);

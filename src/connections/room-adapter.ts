@@ -4,6 +4,7 @@ import { MessageBuffer } from "../channels/message-buffer.ts";
 import type { Fence } from "../cluster/fence.ts";
 import { parseJson } from "../protocol/gate.ts";
 import type { RedisClient } from "../redis/connections.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import {
@@ -25,6 +26,7 @@ export interface RoomAdapterDeps {
   failures: ErrorReporter;
   /** Performs requests of other nodes and programs. @default as the stock adapter does */
   requests?: Pick<RemoteRequests, "perform"> | undefined;
+  clock: Pick<Clock, "after">;
   log: Logger;
 }
 
@@ -62,8 +64,21 @@ export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOpt
     const adapterOptions = { key, requestsTimeout, publishOnSpecificResponseChannel: true, parser };
     const adapter = createAdapter(publisher, subscriber, adapterOptions)(namespace);
     const requestChannel = requestChannelOf(key, namespace);
-    return Object.assign(adapter, { serverCount: () => tag.countServers(deps.publisher, requestChannel) });
+    const serverCount = (): Promise<number> =>
+      orUnknown(tag.countServers(deps.publisher, requestChannel), requestsTimeout, deps.clock);
+    return Object.assign(adapter, { serverCount });
   };
+}
+
+/** More than this one, so that whoever waits for answers of all is told after a time-out that some are missing. */
+const unknownServerCount = 2;
+
+/** While Redis is away the count would come when it is back. Never rejects, which Socket.IO would not catch. */
+function orUnknown(count: Promise<number>, timeoutMs: number, clock: Pick<Clock, "after">): Promise<number> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(timeoutMs, () => resolve(unknownServerCount));
+    void count.then(resolve, () => resolve(unknownServerCount)).finally(cancel);
+  });
 }
 
 const requestChannelOf = (key: string, { name }: Namespace): string => `${key}-request#${name}#`;

@@ -236,6 +236,7 @@ function createAdapter(
       subscriber: store.redis.connection("control-subscriber"),
       fence: control.fence,
       failures,
+      clock,
       log,
     },
     { cluster: fingerprint(config.keyPrefix).slice(0, 12) },

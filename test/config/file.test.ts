@@ -36,6 +36,24 @@ describe("the JSON file", () => {
     expect(Object.keys(load(named))).not.toContain("$schema");
   });
 
+  test("names the wrong field of an object with two forms, if it is clear which one is meant", () => {
+    const custom = {
+      both: { capacity: 1, requests: 1 },
+      misspelled: { capacity: 5, refillPerSeconds: 1 },
+      wrong: { requests: 2, windowSeconds: 60, whenStoreIsAway: "allow" },
+    };
+
+    expect(problems({ limits: { custom } })).toEqual([
+      {
+        name: "limits.custom.both",
+        message: "must be a token bucket (capacity, refillPerSecond) or a sliding window (requests, windowSeconds)",
+      },
+      { name: "limits.custom.misspelled.refillPerSecond", message: "is required" },
+      { name: "limits.custom.misspelled.refillPerSeconds", message: "unknown setting" },
+      { name: "limits.custom.wrong.whenStoreIsAway", message: "must be one of open, closed, local" },
+    ]);
+  });
+
   test("adds everything that the contract shows", () => {
     const file = {
       channels: {

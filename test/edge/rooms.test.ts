@@ -1,11 +1,12 @@
 import { Emitter } from "@socket.io/redis-emitter";
 import { encode } from "notepack.io";
-import { describe, expect, it } from "vitest";
-import type { RedisClient } from "../../src/redis/connections.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { createRedisConnections, type RedisClient } from "../../src/redis/connections.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { ErrorReporter } from "../../src/connections/error-reporter.ts";
 import { createRoomAdapter } from "../../src/connections/room-adapter.ts";
 import { connected, startEdge, stockClient, type Edge } from "../support/edge.ts";
+import { startRedisProcess } from "../support/redis-process.ts";
 import { quietLog, redisWorld, testMetrics } from "../support/world.ts";
 
 interface Pair {
@@ -23,12 +24,24 @@ async function startPair(): Promise<Pair> {
     const publisher = node.connection("control-publisher");
     const subscriber = node.connection("control-subscriber");
     const fence = { isOpen: true, opened: () => Promise.resolve() };
-    const adapter = createRoomAdapter({ publisher, subscriber, fence, failures, log: quietLog }, { key });
+    const deps = { publisher, subscriber, fence, failures, clock: systemClock, log: quietLog };
+    const adapter = createRoomAdapter(deps, { key });
     edges.push(await startEdge({ adapter, onConnect: (connection) => connection.join("news:sport") }));
   }
   const commands = redis.connection("commands");
   await expect.poll(async () => (await commands.pubsub("NUMSUB", `${key}-request#/#`))[1]).toBe(2);
   return { edges, redis: commands, key };
+}
+
+/** Connections to a Redis of the test's own. */
+function ownConnections(port: number) {
+  const address = { topology: "single", url: `redis://127.0.0.1:${port}` } as const;
+  const connections = createRedisConnections({ address, nodeId: "rooms", log: quietLog });
+  onTestFinished(() => connections.close());
+  return {
+    publisher: connections.connection("control-publisher"),
+    subscriber: connections.connection("control-subscriber"),
+  };
 }
 
 /** One reader on each node, and what each hears. */
@@ -70,6 +83,22 @@ describe("rooms over two nodes", () => {
     new Emitter(pair.redis, { key: pair.key }).in("all").disconnectSockets(true);
 
     await expect.poll(() => pair.edges.map(({ sockets }) => sockets.connections.count)).toEqual([0, 0]);
+  });
+
+  it("fail for whoever asks all nodes while Redis does not answer", async () => {
+    const failures = new ErrorReporter({ clock: systemClock, log: quietLog, metrics: testMetrics() });
+    const redis = await startRedisProcess();
+    onTestFinished(() => void redis.stop());
+    const { publisher, subscriber } = ownConnections(redis.port);
+    const fence = { isOpen: true, opened: () => Promise.resolve() };
+    const deps = { publisher, subscriber, fence, failures, clock: systemClock, log: quietLog };
+    const { sockets } = await startEdge({ adapter: createRoomAdapter(deps, { requestsTimeoutMs: 50 }) });
+    expect(await sockets.io.fetchSockets()).toEqual([]);
+
+    await redis.kill();
+
+    await expect(sockets.io.fetchSockets()).rejects.toThrow("timeout reached");
+    await expect(sockets.io.serverSideEmitWithAck("any")).rejects.toThrow("timeout reached");
   });
 
   it("survive whatever is published on their channels", async () => {
