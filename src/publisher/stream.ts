@@ -43,10 +43,10 @@ export function overStream(options: StreamOptions): Transport<StreamAnswers> {
   };
 }
 
-/** Other commands are idempotent: by content, by `sequence` or `eventId`, or by their nature. */
+/** Others have one effect however often they come: by content, by `sequence` or `eventId`, or by their nature. */
 function needsIdempotencyKey(command: Command): boolean {
   if (command.type === "order.event") return command.sequence === undefined && command.eventId === undefined;
-  return ["publish", "order.signal", "score.submit", "user.disconnect"].includes(command.type);
+  return command.type !== "order.create" && command.type !== "session.revoke";
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

@@ -14,7 +14,7 @@ import { createPublishingNode, type PublishingNodeOptions } from "../support/pub
 import { eventually, freshPrefix } from "../support/world.ts";
 
 /** A node with its HTTP door, its stream door and a Redis client such as a backend has. */
-async function startNode(options: Pick<PublishingNodeOptions, "limitOf"> = {}) {
+async function startNode(options: Pick<PublishingNodeOptions, "limitOf" | "others"> = {}) {
   const prefix = freshPrefix();
   const node = await createPublishingNode({ url: inject("redisUrl"), prefix, nodeId: randomUUID(), ...options });
   onTestFinished(() => node.close());
@@ -219,6 +219,44 @@ describe("over the stream", () => {
     expect(await said("chat:lobby")).toHaveLength(100);
     expect((await orders.get("o-1")).timeline).toHaveLength(2);
   });
+});
+
+test("a change left twice over the stream, because the first answer was lost, does not undo one in between", async () => {
+  const roles: unknown[] = [];
+  const updateSession = async (_sessionId: string, change: { roles?: readonly string[] | undefined }) => ({
+    count: roles.push(change.roles),
+  });
+  const { redis, prefix, consumer, orders, executor } = await startNode({ others: { updateSession } });
+  await orders.create({ orderId: "o-1", parties: { customer: "ada" } });
+  consumer.start();
+  const revoke = { type: "session.update" as const, sessionId: "s-1", roles: [] };
+  let calls = 0;
+  const flaky = {
+    async xadd(key: string, ...args: string[]) {
+      const call = ++calls;
+      const id = await redis.xadd(key, ...(args as [string, string, string]));
+      if (call > 2) return id;
+      // The entry is left and performed, and something else happens before the backend tries again.
+      await eventually(() => expect(roles).not.toEqual([]));
+      if (call === 2) await eventually(async () => expect(await orders.partiesOf("o-1")).toHaveProperty("courier"));
+      if (call === 2) await executor.perform(revoke, { door: "http" });
+      if (call === 2) await orders.update("o-1", { parties: { courier: null } });
+      throw new Error("the connection broke");
+    },
+  };
+  const publisher = createPublisher(overStream({ redis: flaky, prefix, timeoutMs: 60_000 }), { minDelayMs: 200 });
+
+  void publisher.updateSession({ sessionId: "s-1", roles: ["staff"] });
+  void publisher.updateOrder({ orderId: "o-1", parties: { courier: "bob" } });
+  await publisher.flush();
+  await eventually(async () => {
+    const [group] = (await redis.xinfo("GROUPS", `${prefix}:commands`)) as (string | number)[][];
+    const read = (name: string) => group![group!.indexOf(name) + 1];
+    expect([calls, read("pending"), read("lag")]).toEqual([4, 0, 0]);
+  });
+
+  expect(roles).toEqual([["staff"], []]);
+  expect(await orders.partiesOf("o-1")).toEqual({ customer: "ada" });
 });
 
 describe("what one command cannot do", () => {
