@@ -17,6 +17,8 @@ export interface AppAdapterDeps {
   isChannel: (room: string) => boolean;
   /** Publishes to a channel; errors are handled. */
   publish: (publication: AppPublication) => void;
+  /** Rooms were to be left out of a publication, which is kept only from connections and users. */
+  notExcepted: (channel: string, rooms: string[]) => void;
 }
 
 type BroadcastOptions = Parameters<Adapter["broadcast"]>[1];
@@ -38,7 +40,7 @@ export function createAppAdapter(make: ServerOptions["adapter"], deps: AppAdapte
     const broadcast = adapter.broadcast.bind(adapter);
     return Object.assign(adapter, {
       broadcast(packet: EventPacket, options: BroadcastOptions): void {
-        const live = namespace.name === "/" ? withoutChannels(packet, options, deps) : options;
+        const live = namespace.name === "/" ? withoutChannels(packet, options, deps, namespace) : options;
         if (live.rooms.size === 0 && options.rooms.size > 0) return;
         broadcast(packet, { ...live, flags: { ...options.flags, ...localFlag(namespace, live.rooms) } });
       },
@@ -47,15 +49,31 @@ export function createAppAdapter(make: ServerOptions["adapter"], deps: AppAdapte
 }
 
 /** Publishes to the rooms that are channels. The others are left, without the sockets that receive a publication. */
-function withoutChannels(packet: EventPacket, options: BroadcastOptions, deps: AppAdapterDeps): BroadcastOptions {
+function withoutChannels(
+  packet: EventPacket,
+  options: BroadcastOptions,
+  deps: AppAdapterDeps,
+  namespace: Namespace,
+): BroadcastOptions {
   const { rooms, except = [] } = options;
   if (packet.id !== undefined) return options;
   const channels = [...rooms].filter(deps.isChannel);
   if (channels.length === 0) return options;
-  for (const channel of channels) deps.publish(publicationOf(channel, packet, options));
+  const exceptedRooms = [...except].filter((name) => isRoomOfMany(namespace, name));
+  for (const channel of channels) {
+    deps.publish(publicationOf(channel, packet, options));
+    if (exceptedRooms.length > 0) deps.notExcepted(channel, exceptedRooms);
+  }
   const others = [...rooms].filter((room) => !channels.includes(room));
   return { ...options, rooms: new Set(others), except: new Set([...except, ...channels]) };
 }
+
+/** Known of the rooms of this node: neither the one of a connection nor that of a user. */
+const isRoomOfMany = ({ adapter, sockets }: Namespace, name: string): boolean =>
+  adapter.rooms.has(name) && !sockets.has(name) && !userRoom.test(name);
+
+/** A pattern, because the name of a room may be a number. */
+const userRoom = /^user:./;
 
 function publicationOf(
   channel: string,

@@ -116,6 +116,10 @@ export function createAppRoomAdapter(
       };
       publish().catch((error: unknown) => failures.report("app.publish", error));
     },
+    notExcepted(channel, rooms) {
+      const message = "except: a publication can be kept from connections and users, not from rooms";
+      failures.report("app.except", new GatewayError("bad_request", message, { field: "except" }), { channel, rooms });
+    },
   });
 }
 

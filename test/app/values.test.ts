@@ -26,6 +26,28 @@ describe("values between an app in process and its clients", () => {
     expect(sizes).toEqual([4_000]);
   });
 
+  test("a publication that is to be kept from a room is logged: it is kept only from connections and users", async () => {
+    const reported: object[] = [];
+    const log = {
+      ...quietLog,
+      error: ({ place, channel, rooms }: any) => void reported.push({ place, channel, rooms }),
+    };
+    const gateway = await embed({ log });
+    gateway.io.on("connection", (socket) => socket.join("players"));
+    await gateway.listen(0, "127.0.0.1");
+    const ann = await join(gateway, "ann");
+    await ann.emitWithAck("subscribe", { channel: "chat:1" });
+
+    gateway.io
+      .to("chat:1")
+      .except(["user:ann", String(ann.id)])
+      .emit("said", 1);
+    gateway.io.to("chat:1").except("players").emit("said", 2);
+
+    await eventually(() => expect(ann.events.filter(([name]) => name === "publication")).toHaveLength(1));
+    expect(reported).toEqual([{ place: "app.except", channel: "chat:1", rooms: ["players"] }]);
+  });
+
   test("binary data cannot be published, because JSON would turn it into a list of bytes", async () => {
     const reported: string[] = [];
     const log = { ...quietLog, error: (fields: { err?: unknown }) => void reported.push(String(fields.err)) };
