@@ -10,6 +10,8 @@ export function warningsOf(config: Config, environment: Environment = {}): strin
   const warnings = config.isProduction ? inProduction(config) : hasOwnSecrets ? [unlikeProduction(config)] : [];
   if (config.demo && (config.isProduction || hasOwnSecrets))
     warnings.push("DEMO is true: anyone can sign in under any name at /demo/login");
+  if (refusedPorts.has(config.port))
+    warnings.push(`PORT ${config.port}: browsers refuse to connect to it, as the port of another protocol`);
   const unknown = unknownVariables(environment, variables).map(({ name, message }) => `${name} ${message}`);
   return [...warnings, ...unknown];
 }
@@ -34,6 +36,11 @@ function unlikeProduction({ tokens, apiKeys, allowedOrigins }: Config): string {
   ];
   return `NODE_ENV is not production: ${[...open, "weak secrets are accepted"].join(", ")}`;
 }
+
+/** "Bad ports" of the Fetch standard, from 1024. */
+const refusedPorts: ReadonlySet<number> = new Set([
+  1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+]);
 
 const acceptsCookies = ({ app }: Config): boolean =>
   app !== undefined && app.hooks.includes("connect") && app.headers.includes("cookie");

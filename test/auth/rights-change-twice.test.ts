@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { Identity } from "../../src/auth/identity.ts";
 import type { SessionRights } from "../../src/auth/live-rights.ts";
@@ -31,6 +32,8 @@ test("rights that were taken and given back in one heartbeat end no subscription
     clock: systemClock,
   });
   await channels.subscribe(subscriber, connection.identity, "room:1");
+  // The acknowledgement has left, before which nothing is told.
+  await setImmediate();
   const change = (revision: number, subscribe: string[]) => {
     const changed: SessionRights = {
       sessionId: "s",

@@ -70,6 +70,11 @@ describe("in production", () => {
     expect(warningsOf(loadConfig({}))).toEqual([]);
   });
 
+  test("a port that browsers refuse is told", () => {
+    expect(warningsOf(loadConfig({ PORT: "6000" }))).toEqual([expect.stringMatching(/^PORT 6000: browsers refuse/)]);
+    expect(warningsOf(loadConfig({ PORT: "6001" }))).toEqual([]);
+  });
+
   test("that pages of any origin can use the cookies of an app is told", () => {
     const app = { url: "https://app.example", secret: "a-secret", hooks: ["connect"] };
     const warn = (more: object) =>

@@ -74,8 +74,11 @@ async function skipThisTest(reason: string): Promise<void> {
   TestRunner.getCurrentTest()?.context.skip(reason);
 }
 
-/** Below the ports that the system gives to outgoing connections, which would take one between now and its use. */
-const ports = { first: 10_000, count: 10_000 };
+/**
+ * Below the ports that the system gives to outgoing connections, which would take one between now and its use, and above
+ * 10080, which `fetch` and browsers refuse as that of another protocol.
+ */
+const ports = { first: 10_100, count: 9_900 };
 let nextPort = Math.floor(Math.random() * ports.count);
 
 /** A port nobody listens on at this moment, and another one each time. */

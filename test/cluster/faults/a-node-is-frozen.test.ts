@@ -124,7 +124,11 @@ describe("a node frozen while somebody is logged out", () => {
         expect(channelsOf(bystander, "publication", "stored")).toEqual(channels);
         expect(channelsOf(bystander, "live")).toEqual(channels);
       });
-      await eventually(() => expect(channelsOf(changed, "unsubscribed")).toHaveLength(3));
+      await eventually(() => {
+        expect(channelsOf(changed, "unsubscribed")).toHaveLength(3);
+        expect(channelsOf(changed, "publication", "stored")).not.toEqual([]);
+        expect(channelsOf(changed, "live")).not.toEqual([]);
+      });
 
       for (const { status, body } of answers)
         expect({ status, body }).toMatchObject({ status: 200, body: { nodes: 3, acknowledged: 2 } });
