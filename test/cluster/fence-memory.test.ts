@@ -1,16 +1,7 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { createFence } from "../../src/cluster/fence.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-function heapMegabytes(): number {
-  collectGarbage();
-  return process.memoryUsage().heapUsed / 1_048_576;
-}
+import { heapMegabytes } from "../support/memory.ts";
 
 /** On which every timer is due at once. */
 const hastyClock: Clock = {

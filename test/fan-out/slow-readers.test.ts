@@ -4,6 +4,7 @@ import { clientHandler } from "../../src/connections/client-handler.ts";
 import type { Edge } from "../support/edge.ts";
 import { settled } from "../support/fake-clock.ts";
 import { RawPolling, RawSocket } from "../support/hostile.ts";
+import { heldBytes } from "../support/memory.ts";
 import { numbersOf, range, startAudience, storyOf, type Audience } from "./audience.ts";
 
 const kilobyte = 1_024;
@@ -147,7 +148,7 @@ it("two hundred that stop cost little memory, and each is closed by name", { tim
   const stalled = await Promise.all(range(1, 200).map(() => new RawSocket(edge).entered()));
   const reading = await new RawSocket(edge).entered();
   for (const reader of stalled) reader.pause();
-  const start = memory();
+  const start = heldBytes();
   let most = 0;
 
   let number = 0;
@@ -157,16 +158,10 @@ it("two hundred that stop cost little memory, and each is closed by name", { tim
       number += 10;
       await settled();
     }
-    most = Math.max(most, memory() - start);
+    most = Math.max(most, heldBytes() - start);
   }
   await reading.until(() => numbersOf(reading.received).length === number);
 
   expect(await closedAsSlow(edge)).toBe(200);
   expect(most).toBeLessThan(64 * megabyte);
 });
-
-/** What JavaScript holds; the kernel's buffers are its own. */
-function memory(): number {
-  const { arrayBuffers, heapUsed } = process.memoryUsage();
-  return arrayBuffers + heapUsed;
-}

@@ -1,10 +1,9 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { OwnedKeys } from "../../src/state/owned-keys.ts";
 import { createStateStore } from "../../src/state/state-store.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { heapMegabytes } from "../support/memory.ts";
 import { eventually, quietLog, redisWorld } from "../support/world.ts";
 import { channel } from "./board.ts";
 
@@ -44,14 +43,6 @@ test("a connection still owns its keys after its node, which has another name, f
   await eventually(async () => expect((await store.read(channel)).entries.size).toBe(0));
   await owned.stop();
 });
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-function heapMegabytes(): number {
-  collectGarbage();
-  return process.memoryUsage().heapUsed / 1_048_576;
-}
 
 /** Keys of this node's connections, of which none is written. */
 const ownedHere = (clock: Clock = systemClock) =>

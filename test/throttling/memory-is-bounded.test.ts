@@ -1,6 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { createCircuitBreaker } from "../../src/redis/circuit-breaker.ts";
@@ -9,19 +7,12 @@ import { micro } from "../../src/throttling/rate-limit-result.ts";
 import { createLeaseStore } from "../../src/throttling/lease-store.ts";
 import { LeasedBucketLimiter } from "../../src/throttling/leased-bucket-limiter.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { heapMegabytes } from "../support/memory.ts";
 import { eventually, freshPrefix, quietLog, redisWorld } from "../support/world.ts";
 import { startThrottlingNode } from "./support/nodes.ts";
 
 /** 200,000 strangers in an ordinary run; 1,000,000 where asked for. */
 const strangers = Number(process.env.STRANGERS ?? 200_000);
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-
-function heapMegabytes(): number {
-  collectGarbage();
-  return process.memoryUsage().heapUsed / 1_048_576;
-}
 
 test(`${strangers} users who each send once leave a node's memory where it was`, { timeout: 300_000 }, async () => {
   const node = await startThrottlingNode({ prefix: freshPrefix(), limits: {} });
