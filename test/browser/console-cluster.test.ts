@@ -6,7 +6,7 @@ import { gatherCrowd } from "../support/crowd.ts";
 import { startNodeProcess, type NodeProcess } from "../support/node-process.ts";
 import { promised } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
-import { buildDemo, launch } from "./demo-page.ts";
+import { buildDemo, launch, printIfFailed } from "./demo-page.ts";
 
 /**
  * The console against three nodes with many real connections: 300, and 10,000 with `npm run test:console`. One node freezes,
@@ -44,8 +44,11 @@ async function startNodes(): Promise<NodeProcess[]> {
 async function openConsole(browser: Browser, url: string, options: object = {}): Promise<Page> {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(60_000);
-  onTestFinished(() => context.close());
   const page = await context.newPage();
+  onTestFinished(async ({ task }) => {
+    await printIfFailed(task, page);
+    await context.close();
+  });
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(String(error)));
   onTestFinished(() => expect(faults).toEqual([]));

@@ -4,7 +4,7 @@ import { chromiumPath } from "../../scripts/needs.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
-import { buildDemo, launch, startMs } from "./demo-page.ts";
+import { buildDemo, launch, printIfFailed, startMs } from "./demo-page.ts";
 
 const executablePath = chromiumPath();
 if (executablePath === undefined)
@@ -41,7 +41,8 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
         trouble.push(message.text());
     });
     page.on("request", (request) => void (request.url().startsWith(url) || trouble.push(`asked ${request.url()}`)));
-    onTestFinished(async () => {
+    onTestFinished(async ({ task }) => {
+      await printIfFailed(task, page);
       await context.close();
       expect(trouble).toEqual([]);
     });

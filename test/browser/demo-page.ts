@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
-import { expect, onTestFinished } from "vitest";
+import { expect, onTestFinished, type RunnerTestCase } from "vitest";
 import { developmentApiKey } from "../../src/config/credentials.ts";
 import { backend, type BackendCalls, startGateway, type TestGateway } from "../support/gateway.ts";
 
@@ -68,12 +68,20 @@ export async function openDemo(browser: Browser, url: string, options: BrowserCo
     if (!request.url().startsWith(url) && !request.url().startsWith(url.replace("http", "ws")))
       trouble.push(`asked ${request.url()}`);
   });
-  onTestFinished(async () => {
+  onTestFinished(async ({ task }) => {
+    await printIfFailed(task, page);
     await context.close();
     expect(trouble).toEqual([]);
   });
   await page.goto(`${url}/demo/`);
   return { page, feed: page.getByRole("log", { name: /^Publications of/ }), ...acts(page) };
+}
+
+/** What was on the page of a test that failed, for whoever reads its output; to be called while the page is open. */
+export async function printIfFailed(task: RunnerTestCase, page: Page): Promise<void> {
+  if (task.result?.state !== "fail") return;
+  const text = await page.locator("body").innerText({ timeout: 5_000 });
+  console.error(`${task.name}: ${page.url()} showed\n${text}`);
 }
 
 /** Browsers log every attempt to reach a node that drains or is gone and every call refused, whatever the page does then. */
