@@ -1,5 +1,6 @@
 import type { DeliveryTrail } from "../channels/delivery-trail.ts";
 import type { RecoveryRecord } from "../channels/recovery-record-store.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /** Kept until the client has reconnected, so that its record can be rewritten. */
@@ -12,12 +13,16 @@ export interface DisconnectedSession<Handle> {
 /** Max disconnected sessions to remember; the oldest are dropped first and can no longer be rewritten. */
 const maxDisconnected = 10_000;
 
+/** Milliseconds between two looks for outdated ones: each passes over what was deleted since the map last grew. */
+const sweepMs = 1_000;
+
 /** This node's disconnected sessions that may recover, by owner, oldest first. */
 export class DisconnectedSessions<Handle extends { owner: string }> {
   readonly #clock: Clock;
   readonly #windowMs: number;
   /** `until` in monotonic milliseconds. */
-  readonly #byOwner = new Map<string, { session: DisconnectedSession<Handle>; until: number }>();
+  readonly #byOwner = new BoundedMap<string, { session: DisconnectedSession<Handle>; until: number }>(maxDisconnected);
+  #sweepAt = -Infinity;
 
   constructor(clock: Clock, windowMs: number) {
     this.#clock = clock;
@@ -27,8 +32,9 @@ export class DisconnectedSessions<Handle extends { owner: string }> {
   /** Remembers a session that has subscriptions. */
   add(session: DisconnectedSession<Handle>): void {
     if (session.record.starts.size === 0) return;
-    this.#byOwner.set(session.handle.owner, { session, until: this.#clock.monotonic() + this.#windowMs });
-    this.#dropOutdated();
+    const now = this.#clock.monotonic();
+    this.#byOwner.set(session.handle.owner, { session, until: now + this.#windowMs });
+    if (now >= this.#sweepAt) this.#dropOutdated(now);
   }
 
   get(owner: string): DisconnectedSession<Handle> | undefined {
@@ -36,7 +42,7 @@ export class DisconnectedSessions<Handle extends { owner: string }> {
   }
 
   forget(isForgotten: (session: DisconnectedSession<Handle>) => boolean): void {
-    for (const [owner, { session }] of this.#byOwner) if (isForgotten(session)) this.#byOwner.delete(owner);
+    for (const [owner, { session }] of this.#byOwner.entries()) if (isForgotten(session)) this.#byOwner.delete(owner);
   }
 
   delete(owner: string): void {
@@ -45,20 +51,22 @@ export class DisconnectedSessions<Handle extends { owner: string }> {
 
   /** Forgets a user's sessions, and returns them. */
   takeOf(userId: string): DisconnectedSession<Handle>[] {
-    const taken = [...this.#byOwner.values()].filter(({ session }) => session.record.holder.userId === userId);
-    for (const { session } of taken) this.#byOwner.delete(session.handle.owner);
-    return taken.map(({ session }) => session);
+    const all = [...this.#byOwner.entries()].map(([, { session }]) => session);
+    const taken = all.filter(({ record }) => record.holder.userId === userId);
+    for (const { handle } of taken) this.#byOwner.delete(handle.owner);
+    return taken;
   }
 
   /** Of those that may still recover. */
   owners(): string[] {
-    this.#dropOutdated();
-    return [...this.#byOwner.keys()];
+    this.#dropOutdated(this.#clock.monotonic());
+    return [...this.#byOwner.entries()].map(([owner]) => owner);
   }
 
-  #dropOutdated(): void {
-    for (const [owner, { until }] of this.#byOwner) {
-      if (until > this.#clock.monotonic() && this.#byOwner.size <= maxDisconnected) return;
+  #dropOutdated(now: number): void {
+    this.#sweepAt = now + sweepMs;
+    for (const [owner, { until }] of this.#byOwner.entries()) {
+      if (until > now) return;
       this.#byOwner.delete(owner);
     }
   }

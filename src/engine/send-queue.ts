@@ -17,6 +17,8 @@ const nothing: Skipped = { conflated: 0, volatile: 0 };
 export class SendQueue {
   readonly #batches: FrameBatch[] = [];
   readonly #frames = new Map<string | number, Frame>();
+  /** Before the first frame of the map, which a new iterator would find behind the holes of all that were removed. */
+  #walk: MapIterator<[string | number, Frame]> | undefined;
   #unkeyed = 0;
   #bytes = 0;
 
@@ -65,9 +67,12 @@ export class SendQueue {
   }
 
   #shiftFrame(): FrameBatch | undefined {
-    const [entry] = this.#frames;
-    if (entry === undefined) return undefined;
-    const [key, frame] = entry;
+    const next = (this.#walk ??= this.#frames.entries()).next();
+    if (next.done === true) {
+      this.#walk = undefined;
+      return undefined;
+    }
+    const [key, frame] = next.value;
     this.#frames.delete(key);
     return frame.alone;
   }

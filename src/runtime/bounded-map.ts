@@ -29,6 +29,10 @@ export class BoundedMap<K, V> {
     this.#entries.delete(key);
   }
 
+  clear(): void {
+    this.#entries.clear();
+  }
+
   /** The iterator sees entries added meanwhile; deleting during iteration is safe. */
   entries(): MapIterator<[K, V]> {
     return this.#entries.entries();

@@ -1,5 +1,6 @@
 import type { DueSet } from "../redis/queues/due-set.ts";
 import { createDueWorker, type DueWorker } from "../redis/queues/due-worker.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { StateStore } from "./state-store.ts";
@@ -28,7 +29,7 @@ export const expiryLeaseMs = 5_000;
 export class KeyExpiry {
   readonly #deps: KeyExpiryDeps;
   readonly #worker: DueWorker<string>;
-  readonly #planned = new Set<string>();
+  readonly #planned = new BoundedMap<string, true>(maxPlanned);
 
   constructor(deps: KeyExpiryDeps) {
     this.#deps = deps;
@@ -54,21 +55,15 @@ export class KeyExpiry {
     const now = clock.now();
     const at = checkedAt(dueAt, now);
     const member = memberOf(channel, at);
-    if (this.#planned.has(member)) return;
+    if (this.#planned.get(member) === true) return;
     await due.plan([member], Math.max(at - now, 0), "new");
-    this.#remember(member);
+    this.#planned.set(member, true);
     this.#worker.expect(Math.max(at - now, 0));
   }
 
   /** Redis may have lost what was planned. */
   forgetPlanned(): void {
     this.#planned.clear();
-  }
-
-  #remember(member: string): void {
-    this.#planned.add(member);
-    const [oldest] = this.#planned;
-    if (this.#planned.size > maxPlanned && oldest !== undefined) this.#planned.delete(oldest);
   }
 
   async #perform(member: string): Promise<void> {

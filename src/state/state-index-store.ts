@@ -1,5 +1,6 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
+import { BoundedMap } from "../runtime/bounded-map.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /**
@@ -72,7 +73,7 @@ export function createStateIndexStore(
 class Registrations {
   readonly #clock: Clock;
   readonly #lifeMs: number;
-  readonly #until = new Map<string, number>();
+  readonly #until = new BoundedMap<string, number>(maxRemembered);
 
   constructor(clock: Clock, lifeSeconds: number) {
     this.#clock = clock;
@@ -87,9 +88,8 @@ class Registrations {
     const now = this.#clock.monotonic();
     if ((this.#until.get(name) ?? 0) > now) return;
     await register();
+    // Behind the others, which end earlier.
     this.#until.delete(name);
     this.#until.set(name, now + this.#lifeMs);
-    const [oldest] = this.#until.keys();
-    if (this.#until.size > maxRemembered && oldest !== undefined) this.#until.delete(oldest);
   }
 }

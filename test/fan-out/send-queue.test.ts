@@ -64,6 +64,22 @@ it("goes on so until it is empty, so that nothing is overtaken", () => {
   expect(queue.isEmpty).toBe(true);
 });
 
+it("keeps the order when a frame is replaced after others have left, and when it was empty meanwhile", () => {
+  const queue = new SendQueue();
+  const first = [frame(1, { key: "a" }), frame(2, { key: "b" }), frame(3, { key: "c" })] as const;
+  queue.push(batch(...first), false);
+  queue.push(batch(frame(4, { key: "b" }), frame(5, { key: "d" })), true);
+
+  const taken = [queue.shift(), queue.shift()].map((next) => next?.frames().length);
+  queue.push(batch(frame(6, { key: "b" }), frame(7, { key: "e" })), true);
+
+  expect(taken).toEqual([3, 1]);
+  expect(takeAll(queue)).toEqual([5, 6, 7]);
+  queue.push(batch(frame(8, { key: "b" })), true);
+  queue.push(batch(frame(9, { key: "a" }), frame(10, { key: "b" })), true);
+  expect(takeAll(queue)).toEqual([9, 10]);
+});
+
 it("hands out single frames, and keeps the rest of a batch at its place", () => {
   const queue = new SendQueue();
   queue.push(batch(frame(1), frame(2), frame(3)), false);
