@@ -5,6 +5,7 @@ import type { Cluster } from "../../support/cluster.ts";
 import { another, inStep, replication, turnReplicasAway, writtenBytes } from "../../support/failover.ts";
 import { expectNobodyLeft, expectWhole, lasting, pause, seeds, underLoad } from "../../support/faults.ts";
 import type { RedisProcess } from "../../support/redis-process.ts";
+import { clientOn, subscribe } from "../../support/node-clients.ts";
 import { useCluster } from "../../support/use-cluster.ts";
 import { eventually } from "../../support/world.ts";
 
@@ -91,6 +92,53 @@ describe("a Cluster that is resharded under load", () => {
     expectNobodyLeft(cluster(), outcome);
   });
 });
+
+describe("a shard of a Cluster that hangs", () => {
+  const cluster = useCluster({ topology: "cluster", nodes: 1 });
+
+  test("delays only its own channels, whose readers lose nothing", async () => {
+    const node = cluster().node(0);
+    const keys = createKeys(cluster().prefix);
+    const shardOf = (key: string): Promise<RedisProcess> => cluster().store.primary(slotOf(key));
+    const control = await shardOf(keys.nodes());
+    const hanging = cluster().store.servers.find((server) => server !== control) as RedisProcess;
+    const [own, other] = await Promise.all([
+      first(async (name) => (await shardOf(keys.channelLog(name))) === hanging),
+      first(async (name) => (await shardOf(keys.channelLog(name))) === control),
+    ]);
+    const client = await clientOn(node, "ada");
+    const seen: string[] = [];
+    const ended: unknown[] = [];
+    client.on("publication", ({ channel, data }: { channel: string; data: number }) => seen.push(`${channel} ${data}`));
+    client.on("unsubscribed", (why) => ended.push(why)).on("disconnect", (why) => ended.push(why));
+    await Promise.all([subscribe(client, own), subscribe(client, other)]);
+
+    hanging.freeze();
+    onTestFinished(() => hanging.thaw());
+    const held = node.call("POST", "/v1/publish", { channel: own, event: "e", data: 0, idempotencyKey: "held" });
+    // Longer than commands wait for an answer, so that the node has noticed.
+    for (const until = Date.now() + 4_000; Date.now() < until; await pause(200)) {
+      const data = seen.length;
+      await node.call("POST", "/v1/publish", { channel: other, event: "e", data });
+      await eventually(() => expect(seen.at(-1)).toBe(`${other} ${data}`));
+    }
+    hanging.thaw();
+
+    await held;
+    await eventually(async () => {
+      const again = { channel: own, event: "e", data: 0, idempotencyKey: "held" };
+      expect(await node.call("POST", "/v1/publish", again)).toMatchObject({ status: 200 });
+    });
+    await eventually(() => expect(seen).toContain(`${own} 0`));
+    expect(seen.filter((text) => text.startsWith(own))).toEqual([`${own} 0`]);
+    expect(ended).toEqual([]);
+  });
+});
+
+/** The first channel of the lab that is as asked. */
+async function first(isWanted: (name: string) => Promise<boolean>): Promise<string> {
+  for (let n = 0; ; n++) if (await isWanted(`lab:${n}`)) return `lab:${n}`;
+}
 
 /** Holds writes back until its replica has all that was acknowledged, and beyond: what it lacks is lost with the primary. */
 async function replicated(primary: RedisProcess): Promise<void> {
