@@ -213,7 +213,7 @@ export class Channels {
   ): Promise<Subscription> {
     const check = () => this.#deps.permissions.checkSubscribe(principal, channel, subscriber);
     const confirm = (await check()) === "record" ? check : undefined;
-    return this.subscribeUnchecked(subscriber, principal.userId, channel, { since, confirm });
+    return this.subscribeUnchecked(subscriber, channel, { since, confirm });
   }
 
   /** Subscribes this node to a channel that will have a subscriber in a moment, so that round trips run in parallel. */
@@ -222,13 +222,8 @@ export class Channels {
   }
 
   /** Like `subscribe`, without a permission check: for channels that the server subscribes, or with `isByApp` its app. */
-  subscribeUnchecked(
-    subscriber: Subscriber,
-    userId: string,
-    channel: string,
-    start: UncheckedStart = {},
-  ): Promise<Subscription> {
-    return this.#subscribing.subscribe(subscriber, userId, channel, start);
+  subscribeUnchecked(subscriber: Subscriber, channel: string, start: UncheckedStart = {}): Promise<Subscription> {
+    return this.#subscribing.subscribe(subscriber, channel, start);
   }
 
   /** See `Restoration`. Nothing is subscribed if it returns undefined or rejects. */

@@ -70,25 +70,15 @@ export class LogReader {
   }
 
   /** The answer to `subscribe`, without publications that the subscriber must not receive; at once if all of it is known. */
-  answer(
-    subscriber: Subscriber,
-    channel: string,
-    userId: string,
-    start: SubscriptionStart,
-  ): Subscription | Promise<Subscription> {
+  answer(subscriber: Subscriber, channel: string, start: SubscriptionStart): Subscription | Promise<Subscription> {
     const { since, current } = start;
     const takeSnapshot = this.#snapshotOf(channel, this.#deps.kinds.of(channel).history);
     if (since !== undefined || current === undefined || takeSnapshot !== undefined)
-      return this.#read(subscriber, channel, userId, start);
+      return this.#read(subscriber, channel, start);
     return { channel, epoch: current.epoch, offset: current.offset, recovered: false, publications: [] };
   }
 
-  async #read(
-    subscriber: Subscriber,
-    channel: string,
-    userId: string,
-    { since, current }: SubscriptionStart,
-  ): Promise<Subscription> {
+  async #read(subscriber: Subscriber, channel: string, { since, current }: SubscriptionStart): Promise<Subscription> {
     const { history } = this.#deps.kinds.of(channel);
     const takeSnapshot = this.#snapshotOf(channel, history);
     if (since !== undefined) {
@@ -96,7 +86,7 @@ export class LogReader {
       const recovered = toSubscription(subscriber, channel, slice, since);
       if (recovered.recovered || takeSnapshot === undefined) return recovered;
     }
-    if (takeSnapshot !== undefined) return withSnapshot(channel, await takeSnapshot(channel, userId));
+    if (takeSnapshot !== undefined) return withSnapshot(channel, await takeSnapshot(channel));
     const { epoch, offset } = current ?? (await this.#deps.log.read(channel, history, { kind: "position" }));
     return { channel, epoch, offset, recovered: false, publications: [] };
   }

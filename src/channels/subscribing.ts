@@ -40,7 +40,6 @@ export class Subscribing {
    */
   async subscribe(
     subscriber: Subscriber,
-    userId: string,
     channel: string,
     { since, confirm, isByApp, startsHere = false }: UncheckedStart,
   ): Promise<Subscription> {
@@ -55,7 +54,7 @@ export class Subscribing {
       local.attach(subscriber, subscription.isAcknowledged);
       // The position was read a moment ago for the first subscriber; reading it again would return the same.
       const current = isFirst || startsHere ? local.position : undefined;
-      const reading = logReader.answer(subscriber, channel, userId, { since, current });
+      const reading = logReader.answer(subscriber, channel, { since, current });
       const state = states?.snapshot(subscriber, channel);
       const synced = beforeAcknowledged?.(channel);
       const isKnown = !(reading instanceof Promise) && state === undefined && synced === undefined;

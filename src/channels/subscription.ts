@@ -11,7 +11,7 @@ export interface Snapshot {
 }
 
 /** Reads the snapshot of one channel. Throws a GatewayError if there is none. */
-export type TakeSnapshot = (channel: string, userId: string) => Promise<Snapshot>;
+export type TakeSnapshot = (channel: string) => Promise<Snapshot>;
 
 /** Changes of one channel's state, in one packet. */
 export interface MissedChanges {

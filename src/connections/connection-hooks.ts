@@ -244,7 +244,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, expireSession)));
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined && !namesItsChannels)
-        await channels.subscribeUnchecked(connection.subscriber, identity.userId, userChannelOf(identity.userId), {
+        await channels.subscribeUnchecked(connection.subscriber, userChannelOf(identity.userId), {
           startsHere: true,
         });
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);

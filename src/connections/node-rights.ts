@@ -97,7 +97,7 @@ export function createNodeRights({
   }
 
   async function subscribe(connection: Connection, channel: string): Promise<void> {
-    await channels.subscribeUnchecked(connection.subscriber, connection.identity.userId, channel);
+    await channels.subscribeUnchecked(connection.subscriber, channel);
     connection.join(channel);
   }
 

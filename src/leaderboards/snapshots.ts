@@ -36,18 +36,22 @@ export function createBoardSnapshots({ boards, ticks, tick }: SnapshotDeps): Tak
   };
 }
 
-/** Snapshot of `rank:{board}:{userId}`: publishes the member's rank if it has changed, and returns it. */
+/**
+ * Snapshot of `rank:{board}:{userId}`: publishes the member's rank if it has changed, and returns it. Whoever may subscribe
+ * reads it: the user, a role that the settings name, a backend.
+ */
 export function createRankSnapshots({ boards, ranks }: SnapshotDeps): TakeSnapshot {
-  return async (channel, userId) => {
+  return async (channel) => {
     const subject = parseRankChannel(channel);
-    if (subject?.member !== userId) throw new GatewayError("forbidden", undefined, { field: "channel" });
+    if (subject === undefined) throw new GatewayError("forbidden", undefined, { field: "channel" });
+    const { member } = subject;
     const board = boards.of(subject.board);
-    const { timestamp, total, ranks: found } = await ranks.read(board, [userId]);
+    const { timestamp, total, ranks: found } = await ranks.read(board, [member]);
     const reading: MemberReading = { timestamp, total, ...(found[0] as Rank) };
-    const { at, ...known } = await ranks.publish(board, userId, reading);
+    const { at, ...known } = await ranks.publish(board, member, reading);
     const value: OwnRank = {
       board: board.name,
-      member: userId,
+      member,
       rank: known.rank,
       score: known.score,
       total: known.total,

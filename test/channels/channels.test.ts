@@ -241,7 +241,7 @@ describe("subscribing", () => {
       await eventually(async () => expect(await followers(name)).toBe(1));
     const { offset } = await channels
       .publish(say(1))
-      .then(() => channels.subscribeUnchecked(recordingSubscriber(), "ada", "chat:lobby", { startsHere: true }));
+      .then(() => channels.subscribeUnchecked(recordingSubscriber(), "chat:lobby", { startsHere: true }));
     expect(offset).toBeLessThanOrEqual(1);
 
     await eventually(async () => {
@@ -259,7 +259,7 @@ describe("subscribing", () => {
 
     const publishing = Promise.all(range(1, 200).map((n) => writer.channels.publish(say(n))));
     const subscriber = recordingSubscriber();
-    const { offset } = await channels.subscribeUnchecked(subscriber, "ada", "chat:lobby", { startsHere: true });
+    const { offset } = await channels.subscribeUnchecked(subscriber, "chat:lobby", { startsHere: true });
     await publishing;
 
     await eventually(() => expect(subscriber.seen.at(-1)?.offset ?? offset).toBe(200));

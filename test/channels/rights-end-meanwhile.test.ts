@@ -25,7 +25,7 @@ async function subscribingAgainst(mayRead: () => Promise<boolean>) {
   const mayReadOrder = async () => (asked += 1) === 1 || mayRead();
   const { channels } = await startChannelsNode({ prefix: freshPrefix(), mayReadOrder });
   const [subscriber, other] = [recordingSubscriber(), recordingSubscriber()];
-  await channels.subscribeUnchecked(other, other.userId, "order:7");
+  await channels.subscribeUnchecked(other, "order:7");
   let sent = 0;
   /** Resolves when the node has received it. */
   const send = async (): Promise<void> => {
@@ -102,7 +102,7 @@ test("a subscription that the gateway ends before it was acknowledged is refused
   await expect(channels.subscribe(subscriber, anyone, "order:7")).rejects.toBe(ended);
   expect(subscriber.unsubscribed).toEqual([]);
 
-  await channels.subscribeUnchecked(subscriber, anyone.userId, "order:7");
+  await channels.subscribeUnchecked(subscriber, "order:7");
   await expect(channels.subscribe(subscriber, anyone, "order:7")).rejects.toBe(ended);
   expect(subscriber.unsubscribed).toEqual([{ channel: "order:7", code: "forbidden" }]);
 });

@@ -89,7 +89,7 @@ test("a backend's subscription that begins while the client ends its own does no
   await channels.subscribe(subscriber, ada, channel);
 
   const ended = channels.unsubscribe(subscriber, channel);
-  await channels.subscribeUnchecked(subscriber, ada.userId, channel);
+  await channels.subscribeUnchecked(subscriber, channel);
   answerRemoval();
 
   expect(await ended).toBe(true);
@@ -104,7 +104,7 @@ test("a client's request ends no subscription that began after a backend had end
 
   const ended = channels.unsubscribe(subscriber, channel);
   channels.forceUnsubscribe(subscriber, channel, new GatewayError("forbidden"));
-  await channels.subscribeUnchecked(subscriber, ada.userId, channel);
+  await channels.subscribeUnchecked(subscriber, channel);
   answerRemoval();
 
   expect(await ended).toBe(false);

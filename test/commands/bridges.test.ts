@@ -134,7 +134,7 @@ describe("a message as a command", () => {
 
   test("with a status that no order can have moves nothing and is told as a message", async () => {
     const { nodes, send } = await startNodes(2, toOrders);
-    for (const { channels, subscriber } of nodes) await channels.subscribeUnchecked(subscriber, "ada", "order:7");
+    for (const { channels, subscriber } of nodes) await channels.subscribeUnchecked(subscriber, "order:7");
 
     await send("status", { id: 1, orderId: 7, status: "at the door" });
 

@@ -51,7 +51,7 @@ test("on Redis Cluster every script stays in one slot, through all doors", async
   await eventually(async () => expect(await offsetOf(node, "orders:bob")).toBe(6));
   await eventually(async () => expect(await offsetOf(node, "chat:a")).toBe(1));
   await eventually(async () =>
-    expect((await orders.takeOpenOrdersSnapshot("orders:ada", "ada")).value).toMatchObject({
+    expect((await orders.takeOpenOrdersSnapshot("orders:ada")).value).toMatchObject({
       orders: [{ orderId: "o-1", status: "paused", sequence: 3 }],
     }),
   );

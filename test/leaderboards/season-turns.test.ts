@@ -86,7 +86,7 @@ describe("the turn of a season", () => {
       notifySeason: async ({ data }) => void reported.push(data),
     });
     await leaderboards.submit("b", { member: "a", score: 1 });
-    await leaderboards.boardSnapshot("leaderboard:b", "ada");
+    await leaderboards.boardSnapshot("leaderboard:b");
 
     boundary = Date.now();
     await commands.zadd(keys.dueBoards(), 0, "b");

@@ -280,7 +280,7 @@ describe("reading", () => {
       for (let n = 0; n < 60; n++) await orders.apply("o-1", { status: n % 2 === 0 ? "cooking" : "paused" });
     })();
     for (let n = 0; n < 60; n++) {
-      const { value, at } = await orders.takeOrderSnapshot("order:o-1", "ada");
+      const { value, at } = await orders.takeOrderSnapshot("order:o-1");
       const { order, timeline } = value as { order: { sequence: number }; timeline: { sequence: number }[] };
       expect(timeline).toHaveLength(at.offset);
       expect(timeline.at(-1)?.sequence).toBe(order.sequence);
@@ -309,7 +309,7 @@ describe("reading", () => {
     await orders.apply("b", { status: "confirmed" });
     await orders.apply("c", { status: "cancelled" });
 
-    const { value, at } = await orders.takeOpenOrdersSnapshot("orders:ada", "ada");
+    const { value, at } = await orders.takeOpenOrdersSnapshot("orders:ada");
 
     expect(value).toMatchObject({
       orders: [
@@ -326,7 +326,7 @@ describe("reading", () => {
       {},
       { event: "order.listed", data: { orderId: "a" } },
     ]);
-    expect((await orders.takeOpenOrdersSnapshot("orders:nobody", "nobody")).value).toEqual({ orders: [] });
+    expect((await orders.takeOpenOrdersSnapshot("orders:nobody")).value).toEqual({ orders: [] });
   });
 });
 

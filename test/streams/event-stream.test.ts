@@ -353,3 +353,26 @@ test("a long poll returns what comes after a position, waits for the next, and s
   expect((await gateway.call("DELETE", `/v1/sessions/${sessionId}`)).body.disconnected).toBe(1);
   expect(await revoked).toMatchObject({ status: 401, body: { code: "session_expired" } });
 });
+
+test("a poll says whether what it asks for is there, and is not told to ask again", async () => {
+  const boards = { leaderboards: { daily: {} }, channels: { rank: { subscribe: "role:coach" } } };
+  const { url, call, signIn } = await startGateway({ file: boards });
+  const coach = (await call("POST", "/v1/sessions", { userId: "eve", roles: ["coach"] })).body.token as string;
+  const poll = async (channel: string, secret = apiKey) => {
+    const response = await fetch(`${url}/v1/channels/${channel}/poll`, { headers: asBearer(secret) });
+    return { status: response.status, body: (await response.json()) as any };
+  };
+  await call("PUT", "/v1/leaderboards/daily/scores/ada", { score: 7 });
+
+  expect(await poll("order:none")).toMatchObject({ status: 403, body: { code: "forbidden" } });
+  expect(await poll("leaderboard:none")).toMatchObject({ status: 404, body: { code: "not_found" } });
+  expect(await poll("rank:daily")).toMatchObject({ status: 403, body: { code: "forbidden" } });
+  const rank = { board: "daily", member: "ada", rank: 1, score: 7, total: 1 };
+  for (const secret of [apiKey, coach, (await signIn("ada")).token])
+    expect(await poll("rank:daily:ada", secret)).toMatchObject({ status: 200, body: { snapshot: rank } });
+  expect(await poll("rank:daily:ada", (await signIn("bob")).token)).toMatchObject({ status: 403 });
+  await call("PUT", "/v1/users/bob/block", {});
+  expect(await poll("leaderboard:daily", (await signIn("bob")).token)).toMatchObject({
+    body: { code: "user_blocked" },
+  });
+});

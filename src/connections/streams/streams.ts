@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { Channels } from "../../channels/channels.ts";
 import type { Subscription } from "../../channels/subscription.ts";
 import { catalogueCodeOf, closing, type Closing } from "../../protocol/closings.ts";
-import { GatewayError, isTemporary } from "../../protocol/errors.ts";
+import { GatewayError, isTemporary, type ErrorCode } from "../../protocol/errors.ts";
 import type { Position } from "../../protocol/scalars.ts";
 import type { StateSnapshot } from "../../protocol/wire.ts";
 import type { Cancel, Clock } from "../../runtime/clock.ts";
@@ -145,9 +145,19 @@ export class Streams {
     const output = new LongPoll();
     const connection = this.#connect(asked, reader, [channel], () => output);
     let answer: Subscription | undefined;
+    let refusal: GatewayError | undefined;
     await this.#begin(connection, reader, async () => {
-      answer = await this.#subscribe(connection, reader, channel, since);
+      try {
+        answer = await this.#subscribe(connection, reader, channel, since);
+      } catch (error) {
+        const refused = refusalOf(error);
+        if (mayEndMeanwhile(refused.code)) throw error;
+        // A backend is admitted to any name: only the subscription tells that an order or a board does not exist.
+        refusal = refused;
+        connection.end();
+      }
     });
+    if (refusal !== undefined) throw refusal;
     if (answer === undefined) throw refusalAfter(await output.ended);
     const isWaiting = since !== undefined && answer.recovered && answer.publications.length === 0;
     if (isWaiting && isKnown(answer, revision)) {
@@ -252,12 +262,12 @@ export class Streams {
 
   #subscribe(
     connection: StreamConnection,
-    { identity, isBackend }: StreamReader,
+    { isBackend }: StreamReader,
     channel: string,
     since: Position | undefined,
   ): Promise<Subscription> {
     const { channels } = this.#deps;
-    if (isBackend) return channels.subscribeUnchecked(connection, identity.userId, channel, { since });
+    if (isBackend) return channels.subscribeUnchecked(connection, channel, { since });
     return channels.subscribe(connection, connection.identity, channel, since);
   }
 
@@ -286,6 +296,10 @@ function framesOf({ publications, ...answer }: Subscription): Frame[] {
   const subscribed = frameOf("subscribed", { ...answer, missed: publications.length });
   return [subscribed, ...publications.map((publication) => frameOf("publication", publication))];
 }
+
+/** Whether another poll may be answered; a client that left meanwhile is told nothing. */
+const mayEndMeanwhile = (code: ErrorCode): boolean =>
+  code === "internal" || code === "not_subscribed" || isTemporary(code);
 
 /** Whether the client has the state that the answer contains. */
 function isKnown({ snapshot }: Subscription, revision: number | undefined): boolean {
