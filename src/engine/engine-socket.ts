@@ -4,7 +4,7 @@ import { ConnectionWriter, type WriterContext, type WriterOwner } from "./connec
 import { ControlBudget } from "./control-budget.ts";
 import { Frame } from "./frames.ts";
 import { Listeners } from "./listeners.ts";
-import { packetType } from "./packets.ts";
+import { describePacket, packetType } from "./packets.ts";
 import type { Due, TimerWheel } from "../runtime/timer-wheel.ts";
 import type { Transport, TransportEnd, TransportOwner } from "./transport.ts";
 
@@ -30,6 +30,9 @@ export interface ConnectionOwner {
   /** The send queue exceeded its limit. */
   readTooSlowly(): void;
 }
+
+/** What Socket.IO takes for an attachment, and passes on as it is. */
+type BinaryData = ArrayBuffer | ArrayBufferView;
 
 /** Why a connection closed, as Engine.IO names it. */
 export type EngineCloseReason = TransportEnd | "ping timeout" | "forced close";
@@ -109,7 +112,7 @@ export class EngineSocket extends Listeners implements TransportOwner, WriterOwn
   receive(packet: string | Buffer): void {
     if (this.readyState !== "open") return;
     if (this.#isAwaitingPong) this.#extend();
-    if (this.listenerCount("packet") > 0) this.emit("packet", packet);
+    if (this.listenerCount("packet") > 0) this.emit("packet", describePacket(packet));
     if (typeof packet !== "string") return this.#message(packet);
     const [type] = packet;
     if (type === packetType.message) return this.#message(packet.slice(1));
@@ -135,14 +138,15 @@ export class EngineSocket extends Listeners implements TransportOwner, WriterOwn
   // Outgoing
 
   /** Sends a message of Socket.IO. */
-  write(data: string | Buffer, options?: WriteOptions): this {
+  write(data: string | BinaryData, options?: WriteOptions): this {
     if (this.readyState !== "open") return this;
     if (this.listenerCount("packetCreate") > 0) this.emit("packetCreate", { type: "message", data, options });
-    this.writer.add(typeof data === "string" ? this.#frameOf(data, options) : Frame.binary(data, { isOwn: true }));
+    const isText = typeof data === "string";
+    this.writer.add(isText ? this.#frameOf(data, options) : Frame.binary(bytesOf(data), { isOwn: true }));
     return this;
   }
 
-  send(data: string | Buffer, options?: WriteOptions): this {
+  send(data: string | BinaryData, options?: WriteOptions): this {
     return this.write(data, options);
   }
 
@@ -184,6 +188,7 @@ export class EngineSocket extends Listeners implements TransportOwner, WriterOwn
     const { wheel, pingTimeoutMs } = this.#context;
     this.#isAwaitingPong = true;
     this.#isExtended = false;
+    if (this.listenerCount("packetCreate") > 0) this.emit("packetCreate", { type: "ping" });
     this.writer.add(ping);
     wheel.schedule(this, pingTimeoutMs);
   }
@@ -258,3 +263,9 @@ export class EngineSocket extends Listeners implements TransportOwner, WriterOwn
 }
 
 const isKnown = (packet: string): boolean => /^(?:[01356]|2probe$)/.test(packet);
+
+function bytesOf(data: BinaryData): Buffer {
+  if (Buffer.isBuffer(data)) return data;
+  if (data instanceof ArrayBuffer) return Buffer.from(data);
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}

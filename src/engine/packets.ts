@@ -9,6 +9,17 @@ export const packetType = {
   noop: "6",
 } as const;
 
+/** A packet as Engine.IO shows it to applications; what is none of its packets is an `error` there. */
+export function describePacket(packet: string | Buffer): { type: string; data?: string | Buffer } {
+  if (typeof packet !== "string") return { type: "message", data: packet };
+  const binary = binaryOf(packet);
+  if (binary !== undefined) return { type: "message", data: binary };
+  const data = packet.slice(1);
+  return { type: typeNames.get(packet.charAt(0)) ?? "error", ...(data !== "" && { data }) };
+}
+
+const typeNames = new Map(Object.entries(packetType).map(([name, code]): [string, string] => [code, name]));
+
 /** Separates the packets of one HTTP body. */
 const separator = "\u001e";
 

@@ -10,6 +10,7 @@ export const protocolErrors = {
   unknownSid: { number: 1, message: "Session ID unknown" },
   badHandshakeMethod: { number: 2, message: "Bad handshake method" },
   badRequest: { number: 3, message: "Bad request" },
+  oldProtocol: { number: 5, message: "Only Engine.IO protocol 4 is supported (Socket.IO 3 and later)." },
 } as const;
 
 export type ProtocolErrorName = keyof typeof protocolErrors;

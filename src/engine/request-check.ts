@@ -59,8 +59,7 @@ const maxOriginLength = 256;
 const transports: readonly (string | undefined)[] = ["polling", "websocket"];
 
 function wrongQuery(query: EngineRequest["_query"], isUpgrade: boolean): GatewayError | undefined {
-  if (query.EIO !== "4")
-    return new GatewayError("bad_request", "Only Engine.IO protocol 4 is supported (Socket.IO 3 and later).");
+  if (query.EIO !== "4") return new ProtocolRefusal("oldProtocol");
   if (!transports.includes(query.transport)) return new ProtocolRefusal("unknownTransport");
   if (query.transport !== (isUpgrade ? "websocket" : "polling"))
     return new ProtocolRefusal("badRequest", "The transport does not match the request.");

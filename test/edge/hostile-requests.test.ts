@@ -47,7 +47,7 @@ const hostileRequests: HostileRequest[] = [
   {
     name: "revision 3 of the protocol",
     attack: get("/socket.io/?EIO=3&transport=polling"),
-    expected: { status: 400, code: "bad_request" },
+    expected: { status: 400, code: 5 },
   },
   { name: "revision 3 over websocket", attack: upgrade("EIO=3&transport=websocket"), expected: { status: 400 } },
   { name: "no revision", attack: get("/socket.io/?transport=polling"), expected: { status: 400 } },

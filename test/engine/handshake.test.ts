@@ -113,7 +113,7 @@ describe("a request is refused", () => {
   });
 
   it.each([
-    ["another revision of the protocol", "/socket.io/?EIO=3&transport=polling", {}, 400, "bad_request"],
+    ["another revision of the protocol", "/socket.io/?EIO=3&transport=polling", {}, 400, 5],
     ["a foreign origin", polling, { headers: { Origin: "https://evil.example" } }, 403, "forbidden"],
   ])("by name: %s", async (_, path, init, status, code) => {
     const { url } = await startEngine({ allowedOrigins: ["https://app.example"] });
