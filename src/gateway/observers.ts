@@ -78,8 +78,10 @@ function recordSubscribeRecovery(
   argument: unknown,
   { answer }: EventOutcome,
 ): void {
+  // Without an answer the argument may be anything; a list is the answer of an app to an event of its own.
+  if (answer === undefined || Array.isArray(answer)) return;
   const { since } = argument as { since?: { epoch: string; offset: number } };
-  if (since === undefined || answer === undefined) return;
+  if (since === undefined) return;
   const { epoch, offset, recovered, publications } = answer as RecoveredAnswer;
   traces.record({
     ...facts,

@@ -60,6 +60,10 @@ describe("over two nodes", () => {
     await client.emitWithAck("subscribe", { channel: "private:1" });
     await client.emitWithAck("nothing", { token: "a-secret" });
     await bystander.emitWithAck("subscribe", { channel: "chat:2" });
+    for (const wrong of [[], [null]])
+      expect(await bystander.timeout(20_000).emitWithAck("subscribe", ...wrong)).toMatchObject({
+        error: { code: "bad_request" },
+      });
     await client.emitWithAck("unsubscribe", { channel: "chat:1" });
     await client.emitWithAck("subscribe", { channel: "chat:1", since: { epoch, offset: 0 } });
     await client.emitWithAck("subscribe", { channel: "chat:1", since: { epoch: "other", offset: 0 } });
