@@ -1,7 +1,7 @@
 import type { Position } from "../protocol/scalars.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { LocalChannel } from "./local-channel.ts";
-import type { BufferedItem, ReleasedBuffer, SubscribeBuffers } from "./subscribe-buffers.ts";
+import type { BufferedItem, SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
@@ -10,8 +10,8 @@ export interface BufferReleaseDeps {
   subscriptions: Subscriptions;
   localChannel: (channel: string) => LocalChannel | undefined;
   deliver: Deliver;
-  /** The subscriber missed publications of the channel and must be notified. */
-  onLost: (channel: string, subscriber: Subscriber) => void;
+  /** The subscriber missed publications of the channel, up to `from`, and must be notified. */
+  onLost: (channel: string, subscriber: Subscriber, from: Position) => void;
   /** The subscriber was answered with another epoch than this node follows. */
   onOtherEpoch: () => void;
   /** False while this node may not deliver. */
@@ -32,29 +32,45 @@ export class BufferRelease {
 
   /** Call behind each acknowledgement; the last pending one releases the buffer. */
   release(subscriber: Subscriber): void {
-    const { mayDeliver, clock, buffers, onLost, deliver } = this.#deps;
+    const { mayDeliver, clock, buffers, deliver } = this.#deps;
     if (!mayDeliver()) return void clock.after(retryMs, () => this.release(subscriber));
     const released = buffers.end(subscriber);
     if (released === undefined) return;
     // Gaps are reported first: a subscriber must not receive publications after a gap it does not know of.
-    for (const [channel, position] of released.resumeAt) this.#resume(subscriber, channel, position);
-    for (const channel of released.overflowed ?? []) onLost(channel, subscriber);
+    const readUpTo = new Map(released.resumeAt);
+    for (const [channel, position] of released.resumeAt)
+      readUpTo.set(channel, this.#resume(subscriber, channel, position));
+    for (const channel of released.overflowed ?? []) readUpTo.set(channel, this.#skip(subscriber, channel));
     for (const item of released.items) {
-      if (this.#isUnread(subscriber, item, released)) deliver([subscriber], item.message.packet);
+      if (this.#isUnread(subscriber, item, readUpTo)) deliver([subscriber], item.message.packet);
     }
   }
 
-  #isUnread(subscriber: Subscriber, { channel, message }: BufferedItem, { resumeAt }: ReleasedBuffer): boolean {
+  #isUnread(
+    subscriber: Subscriber,
+    { channel, message }: BufferedItem,
+    readUpTo: ReadonlyMap<string, Position | undefined>,
+  ): boolean {
     if (!this.#deps.subscriptions.has(subscriber, channel)) return false;
-    const position = resumeAt.get(channel);
+    const position = readUpTo.get(channel);
     if (position === undefined || message.offset === undefined) return true;
     return message.epoch === position.epoch && message.offset > position.offset;
   }
 
-  #resume(subscriber: Subscriber, channel: string, position: Position | undefined): void {
+  /** Returns the position after which the subscriber receives what was buffered; undefined for all of it. */
+  #resume(subscriber: Subscriber, channel: string, position: Position | undefined): Position | undefined {
     const local = this.#deps.localChannel(channel);
-    if (local === undefined || !this.#deps.subscriptions.has(subscriber, channel)) return;
-    if (!local.resume(subscriber, position)) this.#deps.onLost(channel, subscriber);
+    if (local === undefined || !this.#deps.subscriptions.has(subscriber, channel)) return position;
+    const skippedTo = local.resume(subscriber, position);
+    if (skippedTo !== undefined) this.#deps.onLost(channel, subscriber, skippedTo);
     if (position !== undefined && position.epoch !== local.position?.epoch) this.#deps.onOtherEpoch();
+    return skippedTo ?? position;
+  }
+
+  /** Some of what was buffered was dropped, so nothing of it is delivered. */
+  #skip(subscriber: Subscriber, channel: string): Position | undefined {
+    const delivered = this.#deps.localChannel(channel)?.delivered;
+    if (delivered !== undefined) this.#deps.onLost(channel, subscriber, delivered);
+    return delivered;
   }
 }

@@ -27,7 +27,7 @@ import { LogReader } from "./log-reader.ts";
 import { Restoration } from "./restoration.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import type { StoredStart } from "./stored-start.ts";
+import { startAt, type StoredStart } from "./stored-start.ts";
 import { Subscribing, type SubscribingDeps } from "./subscribing.ts";
 import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
@@ -36,6 +36,8 @@ export interface ChannelsOptions {
   /** Milliseconds a channel without subscribers stays local, so that a reload does not cost a round. @default 5000 */
   lingerMs?: number;
 }
+
+type NotifyUnsubscribed = (subscriber: Subscriber, channel: string, error: GatewayError, continues?: true) => void;
 
 export interface ChannelsDeps
   extends
@@ -47,8 +49,8 @@ export interface ChannelsDeps
   log: ChannelLog;
   feed: Feed;
   deliver: Deliver;
-  /** Tells a subscriber that the server ended one of its subscriptions. */
-  notifyUnsubscribed: (subscriber: Subscriber, channel: string, error: GatewayError) => void;
+  /** Tells a subscriber that the server ended one of its subscriptions, or with `continues` began it again. */
+  notifyUnsubscribed: NotifyUnsubscribed;
   /** Closes the connection; its client connects again, and is not recovered where publications were lost. */
   startAnew: (subscriber: Subscriber) => void;
   /** Set on a Cluster only, where a timestamp alone does not determine what a client has received. */
@@ -69,6 +71,9 @@ export interface ChannelsDeps
 
 /** Milliseconds until a failed gap repair is retried. */
 const repairRetryMs = 500;
+
+const lost = (advice: string): GatewayError => new GatewayError("unavailable", `Publications were lost. ${advice}`);
+
 /**
  * Publishing to channels, and the subscriptions of this node's connections. Ordering, recovery and gap handling are
  * specified in `channel-log.ts`, `gap-repair.ts` and `subscribe-buffers.ts`.
@@ -107,7 +112,8 @@ export class Channels {
     this.#gapRepair = new GapRepair({
       ...deps,
       channels: () => this.#local.all(),
-      onLost: (channel, subscribers) => this.#notifyLost(channel, subscribers),
+      onLost: (channel, subscribers, from) => this.#notifyLost(channel, subscribers, from),
+      continues: (channel, subscriber) => this.#subscriptions.subscribedBy(subscriber, channel) === "gateway",
       retryLater: (run) => void deps.clock.after(repairRetryMs, run),
     });
     const localChannel = (channel: string): LocalChannel | undefined => this.#local.get(channel);
@@ -117,7 +123,7 @@ export class Channels {
       buffers: this.#buffers,
       subscriptions: this.#subscriptions,
       localChannel,
-      onLost: (channel, subscriber) => this.#notifyLost(channel, [subscriber]),
+      onLost: (channel, subscriber, from) => this.#notifyLost(channel, [subscriber], from),
       onOtherEpoch: () => this.#gapRepair.repair(),
     });
     const parts = {
@@ -221,7 +227,7 @@ export class Channels {
     this.#local.prepare(channel);
   }
 
-  /** Like `subscribe`, without a permission check: for channels that the server subscribes, or with `isByApp` its app. */
+  /** Like `subscribe`, without a permission check: for channels that the gateway or its app subscribes. */
   subscribeUnchecked(subscriber: Subscriber, channel: string, start: UncheckedStart = {}): Promise<Subscription> {
     return this.#subscribing.subscribe(subscriber, channel, start);
   }
@@ -349,13 +355,23 @@ export class Channels {
     return true;
   }
 
-  #notifyLost(channel: string, subscribers: readonly Subscriber[]): void {
-    const error = new GatewayError("unavailable", "Publications were lost. Subscribe again.");
+  /** `from`: what follows this position was not lost. */
+  #notifyLost(channel: string, subscribers: readonly Subscriber[], from: Position): void {
     for (const subscriber of subscribers) {
+      const subscription = this.#subscriptions.get(subscriber, channel);
+      const by = subscription?.start?.by;
       // The client does not know of the subscription; its app makes it again when the client connects.
-      if (this.#subscriptions.isByApp(subscriber, channel)) this.#deps.startAnew(subscriber);
-      else this.forceUnsubscribe(subscriber, channel, error);
+      if (by === "app") this.#deps.startAnew(subscriber);
+      else if (by === "gateway") this.#continueFrom(from, subscriber, channel, subscription as LocalSubscription);
+      else this.forceUnsubscribe(subscriber, channel, lost("Subscribe again."));
     }
+  }
+
+  /** The client may not subscribe again, because it did not subscribe before. */
+  #continueFrom(from: Position, subscriber: Subscriber, channel: string, subscription: LocalSubscription): void {
+    subscription.start = startAt(from, "gateway");
+    this.#deps.records?.rewrite(subscriber);
+    this.#deps.notifyUnsubscribed(subscriber, channel, lost("The gateway has subscribed again."), true);
   }
 
   #renew(): void {

@@ -1,10 +1,11 @@
 import type { ChannelLog } from "./channel-log.ts";
-import type { LogSlice } from "./log-entry.ts";
 import type { FeedMessage, ResetMessage } from "./feed-message.ts";
 import { packetOf } from "./packets.ts";
 import type { LocalChannel } from "./local-channel.ts";
 import { recoveryFrom } from "./recovery.ts";
-import type { StreamPosition } from "./log-entry.ts";
+import type { Position } from "../protocol/scalars.ts";
+import type { LogEntry, LogSlice, StreamPosition } from "./log-entry.ts";
+import type { Publication } from "./publication.ts";
 import type { Subscriber } from "./subscribers.ts";
 
 /** How a gap ended: filled from the log, reported to subscribers, or postponed because Redis is unavailable. */
@@ -14,8 +15,10 @@ export interface GapRepairDeps {
   log: ChannelLog;
   /** Every channel this node is subscribed to. */
   channels: () => Iterable<LocalChannel>;
-  /** These subscribers missed publications that are gone and must be notified. */
-  onLost: (channel: string, subscribers: readonly Subscriber[]) => void;
+  /** These subscribers missed publications before `from` that are gone, and must be notified. */
+  onLost: (channel: string, subscribers: readonly Subscriber[], from: Position) => void;
+  /** Whether the subscription continues after lost publications instead of ending. */
+  continues: (channel: string, subscriber: Subscriber) => boolean;
   onGap: (outcome: GapOutcome) => void;
   /** Calls back later, after a failed attempt. */
   retryLater: (run: () => void) => void;
@@ -151,14 +154,28 @@ export class GapRepair {
     const slice = await this.#slice(channel);
     if (position === undefined || slice === undefined) return [];
     const isWhole = recoveryFrom(slice, position).recovered;
-    if (!isWhole) this.#skipTo(channel, slice);
     if (!isWhole || slice.entries.length > 0) this.#deps.onGap(isWhole ? "repaired" : "told");
-    return isWhole ? toMessages(slice, position.timestamp).map((message) => ({ channel, message })) : [];
+    const messages = isWhole ? toMessages(slice, position.timestamp) : await this.#skip(channel, position, slice);
+    return messages.map((message) => ({ channel, message }));
   }
 
-  #skipTo(channel: LocalChannel, { epoch, offset, timestamp }: StreamPosition): void {
-    const missing = channel.skipTo({ epoch, offset, timestamp });
-    if (missing.length > 0) this.#deps.onLost(channel.name, missing);
+  /** Subscriptions that continue receive what is left after the loss. */
+  async #skip(channel: LocalChannel, lastKnown: Position, head: LogSlice): Promise<FeedMessage[]> {
+    const continues = channel.subscribers.some((subscriber) => this.#deps.continues(channel.name, subscriber));
+    const slice = continues && head.offset > 0 ? await this.#readLatest(channel) : { ...head, entries: [] };
+    const entries = slice.entries.filter((entry) => isAfterLoss(entry, slice, lastKnown));
+    const { offset, timestamp } = entries[0] ?? { offset: slice.offset + 1, timestamp: slice.timestamp + 1 };
+    this.#skipTo(channel, { epoch: slice.epoch, offset: offset - 1, timestamp: timestamp - 1 });
+    return toMessages({ ...slice, entries }, timestamp - 1);
+  }
+
+  #readLatest({ name, history }: LocalChannel): Promise<LogSlice> {
+    return this.#deps.log.read(name, history, { kind: "latest", limit: history.size });
+  }
+
+  #skipTo(channel: LocalChannel, from: StreamPosition): void {
+    const missing = channel.skipTo(from);
+    if (missing.length > 0) this.#deps.onLost(channel.name, missing, from);
   }
 
   #deliver(missed: ChannelMessage[], suspects: ChannelMessage[]): void {
@@ -197,6 +214,12 @@ export class GapRepair {
     this.#waitingBytes = 0;
     return waiting;
   }
+}
+
+/** Publications of earlier generations were sent, as far as they were not lost. */
+function isAfterLoss({ offset, json }: LogEntry, { epoch }: LogSlice, lastKnown: Position): boolean {
+  if (epoch === lastKnown.epoch) return offset > lastKnown.offset;
+  return (JSON.parse(json) as Publication).epoch === epoch;
 }
 
 /** The messages that the feed would have delivered. */

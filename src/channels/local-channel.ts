@@ -146,18 +146,18 @@ export class LocalChannel implements FeedReceiver {
   }
 
   /**
-   * The subscriber has received everything up to `answered`, or is where it was before it was attached. Returns false
-   * if there is a gap: the position skipped beyond `answered`, or to another epoch.
+   * The subscriber has received everything up to `answered`, or is where it was before it was attached. If there is a gap,
+   * returns the position to which this channel skipped: beyond `answered`, or in another epoch.
    */
-  resume(subscriber: Subscriber, answered = this.#readAhead.get(subscriber)): boolean {
+  resume(subscriber: Subscriber, answered = this.#readAhead.get(subscriber)): Position | undefined {
     const skippedTo = this.#attaching.get(subscriber)?.skippedTo;
     this.#attaching.delete(subscriber);
     this.#unacknowledged.delete(subscriber);
-    if (skippedTo !== undefined && (answered === undefined || !isAtOrBehind(skippedTo, answered))) return false;
-    if (answered === undefined || isAtOrBehind(answered, this.#delivered as Position))
+    const isGap = skippedTo !== undefined && (answered === undefined || !isAtOrBehind(skippedTo, answered));
+    if (isGap || answered === undefined || isAtOrBehind(answered, this.#delivered as Position))
       this.#readAhead.delete(subscriber);
     else this.#readAhead.set(subscriber, answered);
-    return true;
+    return isGap ? skippedTo : undefined;
   }
 
   detach(subscriber: Subscriber): void {
@@ -173,9 +173,11 @@ export class LocalChannel implements FeedReceiver {
     this.#window?.flush();
     this.#position = this.#delivered = now;
     for (const attaching of this.#attaching.values()) attaching.skippedTo = now;
-    return this.#live.members.filter(
+    const missing = this.#live.members.filter(
       (subscriber) => !this.#attaching.has(subscriber) && !this.#isAtOrAhead(subscriber, now),
     );
+    for (const subscriber of missing) this.#readAhead.delete(subscriber);
+    return missing;
   }
 
   /** Unsubscribes from the feed. The channel must not be used again. */

@@ -1,7 +1,7 @@
 import type { RedisClient } from "../redis/connections.ts";
 import type { Keys } from "../redis/keys.ts";
 import type { DeliveryTrail } from "./delivery-trail.ts";
-import type { StoredStart } from "./stored-start.ts";
+import type { StoredStart, SubscribedBy } from "./stored-start.ts";
 import { loadBatchedScript, loadScript, runScript, type ScriptReply } from "../redis/scripts.ts";
 
 /** Identifies the connection; all of it must match for a recovery. */
@@ -145,15 +145,12 @@ export function createRecoveryRecordStore(
 
 const isDone = (reply: ScriptReply): boolean => reply === 1;
 
-const toText = ({ epoch, offset, isByApp }: StoredStart): string =>
-  `${offset}:${epoch}${isByApp === true ? appMark : ""}`;
-
-/** Follows the epoch, which has no colon. */
-const appMark = ":app";
+/** The epoch has no colon. */
+const toText = ({ epoch, offset, by }: StoredStart): string => `${offset}:${epoch}${by === undefined ? "" : `:${by}`}`;
 
 function toStart(text: string): StoredStart {
-  const [offset, epoch = "", mark] = text.split(":");
-  return { epoch, offset: Number(offset), ...(mark !== undefined && { isByApp: true }) };
+  const [offset, epoch = "", by] = text.split(":");
+  return { epoch, offset: Number(offset), ...(by !== undefined && { by: by as SubscribedBy }) };
 }
 
 const toTrail = (text: string): DeliveryTrail | undefined =>

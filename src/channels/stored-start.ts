@@ -1,17 +1,22 @@
 import type { Position } from "../protocol/scalars.ts";
 
+/**
+ * Who subscribed a connection if its client did not ask: its app, whatever the rules of the channel's kind, which are not
+ * checked later either; or the gateway, for the user's own channel or for a backend.
+ */
+export type SubscribedBy = "app" | "gateway";
+
 /** Where a subscription started, as it is stored. */
 export interface StoredStart extends Position {
-  /** The app subscribed the connection, whatever the rules of the channel's kind; they are not checked later either. */
-  isByApp?: true;
+  by?: SubscribedBy;
 }
 
 /** Those channels that the rules of their kinds decide about. */
 export const byRule = (starts: ReadonlyMap<string, StoredStart>): string[] =>
-  [...starts.keys()].filter((channel) => starts.get(channel)?.isByApp !== true);
+  [...starts.keys()].filter((channel) => starts.get(channel)?.by !== "app");
 
-export const startAt = ({ epoch, offset }: Position, isByApp: true | undefined): StoredStart => ({
-  epoch,
-  offset,
-  ...(isByApp && { isByApp }),
-});
+/** A later request for the same channel takes nothing from the one before. */
+export function startAt({ epoch, offset }: Position, by?: SubscribedBy, before?: SubscribedBy): StoredStart {
+  const first = before === "app" ? before : (by ?? before);
+  return { epoch, offset, ...(first && { by: first }) };
+}

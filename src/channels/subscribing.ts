@@ -41,7 +41,7 @@ export class Subscribing {
   async subscribe(
     subscriber: Subscriber,
     channel: string,
-    { since, confirm, isByApp, startsHere = false }: UncheckedStart,
+    { since, confirm, by, startsHere = false }: UncheckedStart,
   ): Promise<Subscription> {
     const { buffers, subscriptions, local: locals, logReader, states, beforeAcknowledged } = this.#deps;
     const subscription = subscriptions.begin(subscriber, channel);
@@ -62,7 +62,7 @@ export class Subscribing {
       if (confirm !== undefined) await confirm();
       // Whatever ended it has corrected the record already.
       subscriptions.check(subscriber, channel, subscription);
-      const start = startAt(answer, isByApp ?? subscription.start?.isByApp);
+      const start = startAt(answer, by, subscription.start?.by);
       const stored = this.#storeStart(subscriber, channel, subscription, start);
       if (stored !== undefined) await stored;
       subscriptions.check(subscriber, channel, subscription);

@@ -2,7 +2,7 @@ import type { Position } from "../protocol/scalars.ts";
 import type { Delivery } from "./delivery-trail.ts";
 import type { Publication } from "./publication.ts";
 import type { Subscriber } from "./subscribers.ts";
-import type { StoredStart } from "./stored-start.ts";
+import type { StoredStart, SubscribedBy } from "./stored-start.ts";
 
 /** State behind a channel at a position. The subscriber receives it, then exactly the publications after `at`. */
 export interface Snapshot {
@@ -94,8 +94,8 @@ export interface UncheckedStart {
   since?: Position | undefined;
   /** Rejects if the subscriber lost its permission while the channel was read. */
   confirm?: (() => Promise<unknown>) | undefined;
-  /** The app subscribed. */
-  isByApp?: true;
+  /** If the client did not ask for it. */
+  by?: SubscribedBy;
   /**
    * Starts where this node is instead of asking the log: publications on their way to the node are delivered too.
    * @default false

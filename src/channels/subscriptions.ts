@@ -1,4 +1,4 @@
-import type { StoredStart } from "./stored-start.ts";
+import type { StoredStart, SubscribedBy } from "./stored-start.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { SmallMap } from "../runtime/small-map.ts";
 import type { Kinds } from "./kinds.ts";
@@ -86,12 +86,12 @@ export class Subscriptions {
 
   /** Those that the rules of their kinds decide about. */
   byRuleOf(subscriber: Subscriber): string[] {
-    return this.channelsOf(subscriber).filter((channel) => !this.isByApp(subscriber, channel));
+    return this.channelsOf(subscriber).filter((channel) => this.subscribedBy(subscriber, channel) !== "app");
   }
 
-  /** Whether the app has subscribed; false until that is stored. */
-  isByApp(subscriber: Subscriber, channel: string): boolean {
-    return this.get(subscriber, channel)?.start?.isByApp === true;
+  /** Undefined if the client has subscribed, and until its subscription is stored. */
+  subscribedBy(subscriber: Subscriber, channel: string): SubscribedBy | undefined {
+    return this.get(subscriber, channel)?.start?.by;
   }
 
   channelsOf(subscriber: Subscriber): string[] {

@@ -184,6 +184,14 @@ export function createReader(emit: EmitChannelEvent): ChannelReader {
     _applyAnswer(answer) {
       const begun = version;
       const previous = position;
+      // What has arrived and leads to the answer's position without a gap was not lost.
+      while (
+        previous &&
+        !answer.recovered &&
+        !answer.snapshot &&
+        buffer.some((item) => item.epoch === answer.epoch && item.offset === answer.offset)
+      )
+        answer.offset -= 1;
       const { start, missed, live, isWhole } = mergeAnswer(previous, answer, buffer);
       isConflated = answer.conflated;
       buffer = [];
@@ -191,7 +199,7 @@ export function createReader(emit: EmitChannelEvent): ChannelReader {
       if (!answer.recovered) {
         const result = resultOf(answer);
         recoveredCount = undefined;
-        pendingSnapshot = "snapshot" in result ? result : undefined;
+        pendingSnapshot = answer.snapshot ? result : undefined;
         if (previous) emit("reset", { ...result, previous });
         emitSnapshot(start);
       }
@@ -202,7 +210,7 @@ export function createReader(emit: EmitChannelEvent): ChannelReader {
     _applySnapshot(answer) {
       if (!position) return true;
       if (continuityOf(position, answer) !== "repeat") isCurrent = false;
-      if (answer.snapshot === undefined) return true;
+      if (!answer.snapshot) return true;
       if (answer.epoch === position.epoch && answer.offset < position.offset) return false;
       pendingSnapshot = resultOf(answer);
       emitSnapshot(position);

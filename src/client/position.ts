@@ -40,9 +40,8 @@ export function mergeAnswer(
   answer: SubscribeAnswer,
   buffered: readonly ChannelItem[],
 ): MergedAnswer {
-  const { recovered, conflated } = answer;
   const present = positionOf(answer);
-  const start = since && recovered && since.offset !== present.offset ? since : present;
+  const start = since && answer.recovered && since.offset !== present.offset ? since : present;
   let end = start;
   let isWhole = true;
   const follow = (items: readonly ChannelItem[], isConflated?: boolean, isOneLog?: boolean): ChannelItem[] =>
@@ -54,10 +53,10 @@ export function mergeAnswer(
       return isNext;
     });
   // Recovered publications belong to one log, even if its epoch has changed since.
-  const missed = follow(recovered ? recoveredItems(answer) : [], false, true);
+  const missed = follow(recoveredItems(answer), false, true);
   end = { ...present, offset: end.offset };
   isWhole &&= present.offset <= end.offset;
-  return { start, missed, live: follow(buffered, conflated), isWhole };
+  return { start, missed, live: follow(buffered, answer.conflated), isWhole };
 }
 
 /** The recovered publications and skipped positions, in order. */

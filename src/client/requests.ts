@@ -40,9 +40,8 @@ export function createRequests(client: InternalClient, timeoutMs: number): SendR
     if (socket.connected) send();
     else socket.once("connect", send);
     try {
-      const answer = await _promise;
-      if (!answer.ok) throw new TidegateError(answer.error.code, answer.error.message, answer.error);
-      const { ok: _ok, ...fields } = answer;
+      const { ok: _ok, error, ...fields }: Acknowledgement<{ error?: undefined }> = await _promise;
+      if (error) throw new TidegateError(error.code, error.message, error);
       return fields as AnswerOf<typeof name>;
     } finally {
       clearTimeout(timer);

@@ -191,7 +191,7 @@ export function createSubscription(
   const applySnapshot = async (answer: SubscribeAnswer): Promise<void> => {
     if (!reader._applySnapshot(answer)) return delayRetry();
     const { position } = reader;
-    if (position && answer.snapshot === undefined) resolveSnapshot({ position });
+    if (position && !answer.snapshot) resolveSnapshot({ position });
   };
 
   const subscription: Omit<ChannelSubscription, keyof ChannelReader> = {

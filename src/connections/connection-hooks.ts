@@ -245,6 +245,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined && !namesItsChannels)
         await channels.subscribeUnchecked(connection.subscriber, userChannelOf(identity.userId), {
+          by: "gateway",
           startsHere: true,
         });
       for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
@@ -289,11 +290,16 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
   };
 }
 
-/** Tells a client that the server ended one of its subscriptions. */
-export function notifyUnsubscribed(subscriber: Subscriber, channel: string, { code, message }: GatewayError): void {
+/** Tells a client that the server ended one of its subscriptions; `continues`: and began it again at a later position. */
+export function notifyUnsubscribed(
+  subscriber: Subscriber,
+  channel: string,
+  { code, message }: GatewayError,
+  continues = false,
+): void {
   // A subscriber of this node is always a connection (`socket-connection.ts`).
   const connection = subscriber as Connection;
-  connection.leave(channel);
+  if (!continues) connection.leave(channel);
   connection.emit("unsubscribed", { channel, code, message });
 }
 

@@ -97,7 +97,7 @@ export function createNodeRights({
   }
 
   async function subscribe(connection: Connection, channel: string): Promise<void> {
-    await channels.subscribeUnchecked(connection.subscriber, channel);
+    await channels.subscribeUnchecked(connection.subscriber, channel, { by: "gateway" });
     connection.join(channel);
   }
 

@@ -89,7 +89,7 @@ export function appOf({ config }: NodeContext, { app, access, services, ingress 
         if (all.size > config.limits.subscriptionsPerConnection + 1) throw new GatewayError("subscription_limit");
       },
       async subscribe(connection, channel) {
-        await channels.subscribeUnchecked(connection.subscriber, channel, { isByApp: true });
+        await channels.subscribeUnchecked(connection.subscriber, channel, { by: "app" });
         connection.join(channel);
       },
       unsubscribe: ({ subscriber }, channel) =>
@@ -128,7 +128,7 @@ export function createChannelRooms(context: NodeContext, { kinds, channels }: Co
   return new ChannelRooms({
     isChannel: (room) => kinds.has(room),
     isSubscribed: ({ subscriber }, channel) => channels.channelsOf(subscriber).includes(channel),
-    subscribe: ({ subscriber }, channel) => channels.subscribeUnchecked(subscriber, channel, { isByApp: true }),
+    subscribe: ({ subscriber }, channel) => channels.subscribeUnchecked(subscriber, channel, { by: "app" }),
     unsubscribe: ({ subscriber }, channel) => channels.unsubscribe(subscriber, channel),
     report: (place, error) => failures.report(place, error),
   });

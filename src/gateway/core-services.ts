@@ -157,9 +157,9 @@ function createChannels(context: NodeContext, parts: ChannelParts): Channels {
         if (traces.isActive) recordDelivery(traces, channel, message, { receivers, now: clock.now() });
       },
       recent: store.isCluster ? new RecentDeliveries() : undefined,
-      notifyUnsubscribed(subscriber, channel, error) {
+      notifyUnsubscribed(subscriber, channel, error, continues) {
         if (traces.isActive) recordUnsubscribed(traces, subscriber, channel, error);
-        notifyUnsubscribed(subscriber, channel, error);
+        notifyUnsubscribed(subscriber, channel, error, continues);
       },
       startAnew,
       mayDeliver: () => control.fence.isOpen,

@@ -32,6 +32,7 @@ async function channelWithLog() {
     log: store,
     channels: () => [channel],
     onLost: () => undefined,
+    continues: () => false,
     onGap: () => undefined,
     retryLater: (run) => void retries.push(run),
     mayDeliver: () => true,

@@ -40,11 +40,12 @@ test("what changes while a record is starts is in it, however many are starts in
   const store = createRecoveryRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
   const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
   const at = (offset: number) => ({ epoch: "epoch", offset });
+  const own = { ...at(1), by: "gateway" } as const;
   const ids = Array.from({ length: 20 }, (_, number) => `client-${number}`);
 
   await Promise.all(
     ids.flatMap((id) => [
-      store.begin(id, "owner", { holder, starts: new Map([["user:ada", at(1)]]), asOf: "7-0" }),
+      store.begin(id, "owner", { holder, starts: new Map([["user:ada", own]]), asOf: "7-0" }),
       store.keep(id, "owner", "chat:1", at(2)),
       store.keep(id, "owner", "chat:2", at(3)),
       store.drop(id, "owner", "chat:1"),
@@ -52,7 +53,7 @@ test("what changes while a record is starts is in it, however many are starts in
   );
 
   const starts = new Map([
-    ["user:ada", at(1)],
+    ["user:ada", own],
     ["chat:2", at(3)],
   ]);
   expect(await Promise.all(ids.map((id) => store.find(id)))).toMatchObject(

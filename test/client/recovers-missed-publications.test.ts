@@ -118,7 +118,7 @@ describe("a reader", () => {
     await eventually(() => expect(lines).toEqual(expected));
   });
 
-  it("asks again if the epoch changes", async () => {
+  it("asks again if the epoch changes, and keeps what has arrived since", async () => {
     const server = await contractServer();
     const lobby = client(server.url).channel("chat:lobby");
     const lines = eventsOf(lobby);
@@ -127,7 +127,21 @@ describe("a reader", () => {
     server.reset("chat:lobby");
     server.publish("chat:lobby", "said", 2);
 
-    await eventually(() => expect(lines).toEqual(["1", "reset 1 to 1"]));
+    await eventually(() => expect(lines).toEqual(["1", "reset 1 to 0", "1"]));
+  });
+
+  it("keeps nothing before a gap in what has arrived of another epoch", async () => {
+    const server = await contractServer();
+    const lobby = client(server.url).channel("chat:lobby");
+    const lines = eventsOf(lobby);
+    await lobby.subscribe();
+    server.publish("chat:lobby", "said", 1);
+    server.reset("chat:lobby");
+    server.publish("chat:lobby", "said", 2);
+    server.lose("chat:lobby", "said", 3);
+    server.publish("chat:lobby", "said", 4);
+
+    await eventually(() => expect(lines).toEqual(["1", "reset 1 to 2", "3"]));
   });
 
   it("receives live publications that overtake the subscribe answer in order", async () => {
