@@ -17,8 +17,7 @@ function createRights(more: { recheck?: () => Promise<void>; subscribe?: () => P
   const channels = {
     recheckPermissions: recheck,
     channelsOf: () => [...subscribed],
-    subscribeUnchecked: (_subscriber: unknown, _userId: string, channel: string) =>
-      subscribe().then(() => subscribed.add(channel)),
+    subscribeUnchecked: (_subscriber: unknown, channel: string) => subscribe().then(() => subscribed.add(channel)),
     forceUnsubscribe: (_subscriber: unknown, channel: string) => void subscribed.delete(channel),
   };
   const deps = {
