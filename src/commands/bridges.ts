@@ -97,7 +97,10 @@ export function createBridges(
   function fail({ pattern }: Bridge, error: unknown): void {
     const { code, field } = error instanceof GatewayError ? error : { code: "internal", field: undefined };
     metrics.bridged.inc({ outcome: code });
-    warn({ pattern, code, field, reason: String(error) }, "bridge message not published");
+    warn(
+      { pattern, code, field, reason: error instanceof Error ? error.message : String(error) },
+      "bridge message not published",
+    );
   }
 
   /** Parties are looked up at once; what was received after this message is sent after it. */

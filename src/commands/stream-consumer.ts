@@ -125,7 +125,7 @@ function readCommand(entry: GroupEntry, limits?: Partial<GateLimits>): Command |
   if (entry.deliveries > maxDeliveries)
     return new GatewayError("internal", "Dead-lettered: its consumers crashed repeatedly.");
   const text = textOf(entry);
-  if (text === undefined) return new GatewayError("bad_request", "The entry has no field `command`.");
+  if (text === undefined) return new GatewayError("bad_request", "The entry must have the field `command`, once.");
   try {
     return parseCommand(text, limits);
   } catch (error) {
@@ -133,9 +133,10 @@ function readCommand(entry: GroupEntry, limits?: Partial<GateLimits>): Command |
   }
 }
 
+/** Undefined if there is none, or more than one. */
 function textOf({ fields }: GroupEntry): string | undefined {
-  const at = fields.findIndex((name, index) => index % 2 === 0 && name === "command");
-  return at === -1 ? undefined : fields[at + 1];
+  const texts = fields.filter((_, index) => index % 2 === 1 && fields[index - 1] === "command");
+  return texts.length === 1 ? texts[0] : undefined;
 }
 
 function toJob(

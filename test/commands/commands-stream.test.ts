@@ -122,10 +122,13 @@ describe("the commands stream", () => {
       say(1),
     );
     await commandsOf(node).xadd(node.keys.commands(), "*", "other", "field");
+    const twice = [2, 3].flatMap((n) => ["command", JSON.stringify(say(n))]);
+    await commandsOf(node).xadd(node.keys.commands(), "*", ...twice);
 
-    await eventually(async () => expect(await node.deadLetters.count()).toBe(7));
+    await eventually(async () => expect(await node.deadLetters.count()).toBe(8));
     const letters = await node.deadLetters.list();
     expect(letters.map(({ code }) => code).toSorted()).toEqual([
+      "bad_request",
       "bad_request",
       "bad_request",
       "bad_request",
@@ -135,6 +138,10 @@ describe("the commands stream", () => {
       "unknown_channel",
     ]);
     expect(letters.find(({ command }) => command.includes(`"said"}`))?.reason).toBe("data: is required");
+    expect(letters.filter(({ reason }) => reason === "The entry must have the field `command`, once.")).toMatchObject([
+      { command: '["other","field"]' },
+      { command: JSON.stringify(twice) },
+    ]);
     await eventually(() => isThrough(node));
     expect(await said(node, "chat:lobby")).toEqual([1]);
   });
