@@ -142,7 +142,7 @@ function user({ operator, sessions, orders }: OperatorViewDeps): Route {
       operator.connections({ userId }, userConnections),
       orders.list({ user: userId, limit: shownOrders }),
     ]);
-    const shown = list.map(({ userId: _userId, data: _private, ...session }) => session);
+    const shown = list.map(({ userId: _userId, data: _private, revision: _order, ...session }) => session);
     const { connections: open = [], silent = [] } = page ?? {};
     const known = { userId, ...(block === undefined ? {} : { block }), limits, sessions: shown };
     return { body: { ...known, orders: last.orders.map(toUserOrder(userId)), connections: open, silent } };

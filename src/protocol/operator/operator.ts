@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { session } from "../sessions.ts";
 import { userBlock, userScore } from "../users.ts";
 import {
   channelName,
@@ -253,21 +254,7 @@ export const userAnswer = z.object({
   orders: z
     .array(z.object({ orderId: z.string(), status: z.string(), role: z.string(), updatedAt: timestamp }))
     .meta({ description: "The last 20, the newest first." }),
-  sessions: z.array(
-    z.object({
-      sessionId: z.string(),
-      createdAt: timestamp,
-      lastSeenAt: timestamp,
-      expiresAt: timestamp,
-      userAgent: z.string().optional(),
-      roles: z.array(z.string()),
-      channels: z.object({ subscribe: z.array(z.string()), publish: z.array(z.string()) }),
-      granted: z
-        .array(z.string())
-        .optional()
-        .meta({ description: "Channels that a backend, an app or an operator has subscribed the user to." }),
-    }),
-  ),
+  sessions: z.array(session.omit({ userId: true, data: true, connections: true })),
   connections: z.array(connectionSummary),
   silent,
 });
