@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import type { Server as SocketIoServer } from "socket.io";
 import { InProcessEvents, type EventHandler } from "./app/app-events.ts";
+import { toAppServer } from "./app/app-server.ts";
 import type { HookRegistry } from "./app/hooks.ts";
 import { loadConfig, type Config } from "./config.ts";
 import { ConfigError, type Problem } from "./config/problems.ts";
@@ -202,7 +203,7 @@ function gatewayOf(
   { publish, calls, server }: GatewayParts,
 ): Gateway {
   return {
-    io: node.io,
+    io: toAppServer(node.io, () => node.drain()),
     on(event: string, ...given: [unknown, unknown?]) {
       const [schema, handler] = given.length > 1 ? given : [undefined, given[0]];
       events.on(event, schema as StandardSchema | undefined, handler as EventHandler<Publish, never[]>);

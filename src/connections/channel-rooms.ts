@@ -8,7 +8,7 @@ export interface ChannelRoomsDeps {
   isSubscribed: (connection: Connection, channel: string) => boolean;
   subscribe: (connection: Connection, channel: string) => Promise<unknown>;
   unsubscribe: (connection: Connection, channel: string) => Promise<unknown>;
-  report: (place: "room.join", error: unknown) => void;
+  report: (place: "room.join" | "room.leave", error: unknown, details: { channels: readonly string[] }) => void;
 }
 
 /**
@@ -48,20 +48,26 @@ export class ChannelRooms {
     if (!connection.isOpen) return;
     // A recovered connection is subscribed already.
     const missing = channels.filter((channel) => !isSubscribed(connection, channel));
-    await this.#perform(connection, () => Promise.all(missing.map((channel) => subscribe(connection, channel))));
+    const join = (): Promise<unknown> => Promise.all(missing.map((channel) => subscribe(connection, channel)));
+    await this.#perform(connection, join, (error) => this.#deps.report("room.join", error, { channels: missing }));
   }
 
   #unsubscribe(connection: Connection, channel: string): Promise<void> {
-    return this.#perform(connection, () => this.#deps.unsubscribe(connection, channel));
+    const leave = (): Promise<unknown> => this.#deps.unsubscribe(connection, channel);
+    return this.#perform(connection, leave, (error) => this.#deps.report("room.leave", error, { channels: [channel] }));
   }
 
   /** Never rejects. If it fails, the connection starts anew, because its app relies on its rooms. */
-  async #perform(connection: Connection, change: () => Promise<unknown>): Promise<void> {
+  async #perform(
+    connection: Connection,
+    change: () => Promise<unknown>,
+    report: (error: unknown) => void,
+  ): Promise<void> {
     try {
       await change();
     } catch (error) {
       if (!connection.isOpen) return;
-      this.#deps.report("room.join", error);
+      report(error);
       connection.close(closing("internal"));
     }
   }

@@ -8,7 +8,7 @@ import type { ClientHandler } from "./client-handler.ts";
 import type { AppConnection, Connection } from "./connection.ts";
 import { ConnectionRequests } from "./connection-requests.ts";
 import { ephemeralEvent } from "../throttling/policies.ts";
-import { LimitRefusal, recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
+import { LimitRefusal, limiterOf, recordRefusal, refusalOf, type RefusalDeps } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { type Receipt, refused } from "../engine/parser.ts";
 import { InFlightCounter } from "./in-flight.ts";
@@ -36,7 +36,10 @@ export interface AppEvents {
 
 /** Passes an event on to the listeners of its Socket.IO socket. */
 export interface SocketListeners {
+  /** Whether any would be called. */
   has(event: string): boolean;
+  /** Whether one was added for this event. */
+  isFor(event: string): boolean;
   /** Calls the listeners with these arguments and the acknowledgement of packet `id`; `onUnsendable`, if that has no JSON. */
   call(id: number | undefined, args: readonly unknown[], onUnsendable: (error: unknown) => void): void;
   /** Calls the listeners for any event, with its name and arguments. */
@@ -152,7 +155,8 @@ export class Dispatch {
       const body = this.#bodyOf(error, requests.connection, message.event);
       acknowledge({ ok: false, error: body });
       if (body.code === "unknown_event") eventClass = "unknown";
-      this.#deps.refusedEvents.note(requests.connection, String(message.event[0]), body, message.id === undefined);
+      const refused = { ...body, limiter: error instanceof GatewayError ? limiterOf(error) : "" };
+      this.#deps.refusedEvents.note(requests.connection, String(message.event[0]), refused, message.id === undefined);
     } finally {
       this.#deps.metrics.eventLatency.observe({ class: eventClass }, (performance.now() - startedAt) / 1_000);
       this.#end(requests);
@@ -188,6 +192,7 @@ export class Dispatch {
       if (requests.connection.namespace !== "/")
         return requests.run(appKey, () => this.#runApp(requests, message, unknownEvent));
     }
+    if (typeof name === "string" && message.listeners?.isFor(name) === true) this.#deps.refusedEvents.noteUnheard(name);
     const request = this.#read(requests.connection, message);
     const run = (release?: () => void): Promise<object> => this.#run(requests.connection, request, release);
     const key = orderingKeyOf(request.message);

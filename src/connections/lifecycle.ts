@@ -339,13 +339,15 @@ const logFieldsOf = ({ id, identity, address }: Connection, { transport }: Pick<
   transport,
 });
 
+/** Names whose listeners are not for events of clients; `error` has one of the gateway. */
+const isOfSocketIo = (event: string): boolean => isReservedEvent(event) || event === "error";
+
 /** The listeners that an app has added to its socket. They receive an acknowledgement in place of the receipt. */
 const listenersOf = (socket: Socket, packet: unknown[], next: () => void): SocketListeners => ({
-  // `error` has a listener of the gateway.
-  has: (event) =>
-    !isReservedEvent(event) &&
-    event !== "error" &&
-    (socket.listenerCount(event) > 0 || socket.listenersAny().length > 0),
+  has(event) {
+    return this.isFor(event) || (!isOfSocketIo(event) && socket.listenersAny().length > 0);
+  },
+  isFor: (event) => !isOfSocketIo(event) && socket.listenerCount(event) > 0,
   call(id, args, onUnsendable) {
     packet.splice(1, Infinity, ...args);
     if (id !== undefined)

@@ -1,11 +1,11 @@
 import type { Namespace, Server, Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
-import { appUserOf } from "./connection.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { tokenIn, type PendingHandshakes } from "./handshake.ts";
 import type { ConnectionLifecycle } from "./lifecycle.ts";
 import { SocketConnection } from "./socket-connection.ts";
 import { engineSocketOf, hideCredentials, useFirst } from "./socket-io.ts";
+import { nameUser, renameUser } from "./socket-user.ts";
 
 export interface NamespacesDeps {
   handshakes: PendingHandshakes;
@@ -66,14 +66,9 @@ export class Namespaces {
     if (token !== undefined) await this.#deps.checkToken(identity, token);
   }
 
-  /** `socket.data.user`, which changes with the connection's rights. */
   #nameUser(socket: Socket, next: (error?: Error) => void, error?: Error): void {
-    const pending = this.#deps.handshakes.authenticatedOf(socket)?.identity;
-    const get = (): object | undefined => {
-      const identity = ownerOf(socket)?.identity ?? pending;
-      return identity && appUserOf(identity);
-    };
-    if (error === undefined) Object.defineProperty(socket.data, "user", { get, enumerable: true });
+    const identity = ownerOf(socket)?.identity ?? this.#deps.handshakes.authenticatedOf(socket)?.identity;
+    if (error === undefined && identity !== undefined) nameUser(socket, identity);
     next(error);
   }
 
@@ -86,6 +81,8 @@ export class Namespaces {
       engineSocketOf(socket).admit();
       lifecycle.start(socket, lifecycle.connect(socket, authenticated));
     } else if (connection === undefined || !lifecycle.enter(socket, connection)) socket.disconnect(true);
+    // Its rights may have changed while middleware of the app ran.
+    else renameUser(socket, connection.identity);
   }
 }
 

@@ -6,7 +6,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { ConnectionWriter } from "../engine/connection-writer.ts";
 import type { ConnectionOwner, EngineSocket } from "../engine/engine-socket.ts";
 import { Frame } from "../engine/frames.ts";
-import { appUserOf, type AppConnection, type ClientHandshake, type Connection } from "./connection.ts";
+import type { AppConnection, ClientHandshake, Connection } from "./connection.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
 import {
   acknowledge,
@@ -16,6 +16,7 @@ import {
   hasBinary,
   sendBinaryRequest,
 } from "./socket-io.ts";
+import { renameUser } from "./socket-user.ts";
 
 /** Shared by all connections of a node. */
 export interface SharedConnectionContext {
@@ -96,7 +97,7 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
   set identity(identity: Identity) {
     const previous = this.#identity;
     this.#identity = identity;
-    if (this.#socket.data.user !== undefined) this.#socket.data.user = appUserOf(identity);
+    renameUser(this.#socket, identity);
     if (this.#isOpen) this.#context.onIdentity(this, previous);
   }
 

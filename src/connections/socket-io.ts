@@ -139,6 +139,9 @@ export const forgetAcknowledgement = (socket: Socket, id: number): void => void 
 export const sendBinaryRequest = (socket: Socket, id: number, data: readonly unknown[]): void =>
   partsOf(socket).packet({ type: PacketType.EVENT, data, id });
 
+/** Of all namespaces that the client has entered. */
+export const socketsOfClient = (socket: Socket): Iterable<Socket> => partsOf(socket).client.sockets.values();
+
 /** Replaces the two maps of a client that has connected, which take 1.3 kB for one socket. */
 export function shrinkClient(socket: Socket): void {
   const { client } = partsOf(socket);

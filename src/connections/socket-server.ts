@@ -7,9 +7,10 @@ import { defaultGateLimits, type GateLimits } from "../protocol/gate.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import type { ClientAddress } from "../runtime/client-address.ts";
 import type { ClientHandler } from "./client-handler.ts";
-import { appUserOf, type Connection } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { ConnectionRegistry, Connections } from "./connections.ts";
 import { Dispatch, type AppEvents, type DispatchDeps, type Throttle } from "./dispatch.ts";
 import type { SendEach } from "../engine/accelerator.ts";
@@ -27,6 +28,7 @@ import { isTemporary, type GatewayError } from "../protocol/errors.ts";
 import { Namespaces, type NamespacesDeps } from "./namespaces.ts";
 import { RefusedEvents } from "./refused-events.ts";
 import { bindEngine, engineSocketOf, forgetRequest, hideCredentials } from "./socket-io.ts";
+import { nameUser } from "./socket-user.ts";
 
 export interface SocketServerDeps extends LifecycleHooks {
   httpServer: HttpServer;
@@ -101,7 +103,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   bindEngine(io, engine);
   io.use((socket, next) => handshakes.authenticate(socket, next));
   if (recoveryAdapter !== undefined) io.use((socket, next) => recoveryAdapter.resume(socket, next));
-  if (deps.app !== undefined) io.use((socket, next) => nameUser(socket, handshakes, next));
+  if (deps.app !== undefined) io.use((socket, next) => nameUserOf(socket, handshakes, next));
   if (deps.namespaces !== undefined)
     new Namespaces({ ...deps.namespaces, handshakes, lifecycle, failures }).serve(io, deps.namespaces.names);
   io.on("connection", (socket) => {
@@ -125,7 +127,8 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
     start: () => void (detach = engine.attach(deps.httpServer)),
     idle: () => dispatch.idle(),
     async close(deadline) {
-      await io.close();
+      // Not the app's own, which closes the gateway.
+      await Server.prototype.close.call(io);
       detach?.();
       await Promise.race([lifecycle.idle(), aborted(deadline)]);
     },
@@ -133,9 +136,9 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
 }
 
 /** For an app: `socket.data.user`, also in its middleware. */
-function nameUser(socket: Socket, handshakes: PendingHandshakes, next: () => void): void {
+function nameUserOf(socket: Socket, handshakes: PendingHandshakes, next: () => void): void {
   const authenticated = handshakes.authenticatedOf(socket);
-  if (authenticated !== undefined) socket.data.user = appUserOf(authenticated.identity);
+  if (authenticated !== undefined) nameUser(socket, authenticated.identity);
   next();
 }
 
@@ -205,12 +208,15 @@ function createRecoveryAdapter(
 }
 
 function serverOptions(
-  { adapter, recovery, app }: SocketServerDeps,
+  { adapter, recovery, app, clock, log }: SocketServerDeps,
   bounds: Bounds,
   recoveryAdapter: RecoveryAdapter | undefined,
 ) {
+  const warn = createPacedWarnings(log, { everyMs: 60_000, now: () => clock.monotonic() });
+  const onOtherParser = (): void =>
+    warn({}, "a client uses another parser than Socket.IO's own, which is not supported");
   const common = {
-    parser: createParser(gateLimits(bounds), { acceptsAll: app !== undefined }),
+    parser: createParser(gateLimits(bounds), { acceptsAll: app !== undefined, onOtherParser }),
     connectTimeout: bounds.connectTimeoutMs,
     serveClient: false,
   };

@@ -144,6 +144,11 @@ export class Engine extends EventEmitter {
     return this.#sockets.size;
   }
 
+  /** Ids of connections are the gateway's: they must not be guessed, and lead to their worker. */
+  set generateId(_generate: unknown) {
+    throw new Error("io.engine.generateId: the gateway makes the ids of connections itself.");
+  }
+
   /** Adds middleware that runs before each request of a Socket.IO client is handled, as `io.engine.use` does. */
   use(middleware: EngineMiddleware): this {
     this.#extensions.add(middleware);

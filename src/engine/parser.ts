@@ -43,6 +43,8 @@ const maxIdDigits = 16;
 export interface ParserOptions {
   /** Accepts all that Socket.IO clients send: acknowledgements that nobody requested, and namespaces, which apps use. */
   acceptsAll: boolean;
+  /** A client has begun with binary data, as those of another parser do. */
+  onOtherParser?: (() => void) | undefined;
 }
 
 /** Parser of one Socket.IO server: the stock encoder, and a decoder that validates. */
@@ -69,6 +71,7 @@ export function createParser(
 export class GatedDecoder {
   readonly #limits: GateLimits;
   readonly #acceptsAll: boolean;
+  readonly #onOtherParser: ParserOptions["onOtherParser"];
   /** Whether the client has entered the namespace. */
   isConnected = false;
   /** Whether the client has asked to enter the main namespace, and was not refused. */
@@ -79,9 +82,10 @@ export class GatedDecoder {
   #foreignNamespaces = 0;
   #listener: ((packet: Packet) => void) | undefined;
 
-  constructor(limits: GateLimits, { acceptsAll }: ParserOptions) {
+  constructor(limits: GateLimits, { acceptsAll, onOtherParser }: ParserOptions) {
     this.#limits = limits;
     this.#acceptsAll = acceptsAll;
+    this.#onOtherParser = onOtherParser;
   }
 
   on(_event: "decoded", listener: (packet: Packet) => void): void {
@@ -126,6 +130,7 @@ export class GatedDecoder {
 
   #addAttachment(data: unknown): void {
     const partial = this.#partial;
+    if (partial === undefined && !this.isConnected) this.#onOtherParser?.();
     if (partial === undefined || !Buffer.isBuffer(data)) throw new ProtocolFault("Binary packets are not accepted.");
     const isComplete = partial.add(data);
     // As much as a text may have.

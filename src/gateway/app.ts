@@ -130,6 +130,6 @@ export function createChannelRooms(context: NodeContext, { kinds, channels }: Co
     isSubscribed: ({ subscriber }, channel) => channels.channelsOf(subscriber).includes(channel),
     subscribe: ({ subscriber }, channel) => channels.subscribeUnchecked(subscriber, channel, { by: "app" }),
     unsubscribe: ({ subscriber }, channel) => channels.unsubscribe(subscriber, channel),
-    report: (place, error) => failures.report(place, error),
+    report: (place, error, details) => failures.report(place, error, details),
   });
 }
