@@ -186,7 +186,7 @@ export class Channels {
     return isErased ? this.#deps.log.erase(channel) : this.#deps.log.clear(channel);
   }
 
-  /** Sends a publication without an offset to the subscribers on this node. Throws `unknown_channel`. */
+  /** Sends a publication without an offset to the subscribers on this node. Throws `unknown_channel` and `unavailable`. */
   deliverLive(channel: string, event: string, data: string): void {
     this.#live.deliverPublication(channel, event, data);
   }

@@ -1,3 +1,4 @@
+import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Kinds } from "./kinds.ts";
 import type { LocalChannel } from "./local-channel.ts";
@@ -20,16 +21,19 @@ export class LiveDelivery {
     this.#deps = deps;
   }
 
-  /** Throws `unknown_channel`. `data` is JSON. */
+  /** Throws `unknown_channel`, and `unavailable` if too much waits. `data` is JSON. */
   deliverPublication(channel: string, event: string, data: string): void {
     const { kinds, clock } = this.#deps;
     const packet = Buffer.from(livePacket({ channel, event, data }, clock.now()));
     this.deliverPacket(channel, kinds.of(channel).deliver === "event" ? toEventPacket(packet) : packet);
   }
 
+  /** Throws as `deliverPublication`. */
   deliverPacket(channel: string, packet: Buffer): void {
-    if (this.#deps.mayDeliver()) this.#deps.localChannel(channel)?.deliverLive(packet);
-    else this.#waiting.add({ channel, packet });
+    const local = this.#deps.localChannel(channel);
+    if (local === undefined) return;
+    if (this.#deps.mayDeliver()) local.deliverLive(packet);
+    else if (!this.#waiting.add({ channel, packet })) throw tooManyWaiting();
   }
 
   /** Delivers what was kept. */
@@ -37,3 +41,6 @@ export class LiveDelivery {
     for (const { channel, packet } of this.#waiting.take()) this.deliverPacket(channel, packet);
   }
 }
+
+const tooManyWaiting = (): GatewayError =>
+  new GatewayError("unavailable", "Too many live messages wait until this node may deliver again.");

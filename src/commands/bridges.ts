@@ -47,7 +47,7 @@ export interface BridgesDeps {
   /** Connection of role `bridges`. */
   subscriber: RedisClient;
   executor: Pick<CommandExecutor, "perform" | "encode">;
-  /** Delivers to this node's subscribers. Throws if the channel's kind is not configured. */
+  /** Delivers to this node's subscribers. Throws if the channel's kind is not configured, or too much waits for delivery. */
   deliverLive: (channel: string, event: string, data: string) => void;
   store: BridgeStore;
   /** True for a status that orders can have. */

@@ -195,9 +195,11 @@ export class Members {
 
   #tick(): void {
     this.#cancelTick = undefined;
-    if (!this.#deps.fence.isOpen) return this.#tickLater();
-    for (const channel of this.#changed) this.#tell(channel);
-    this.#changed.clear();
+    for (const channel of this.#changed) {
+      if (!this.#deps.fence.isOpen) return this.#tickLater();
+      this.#changed.delete(channel);
+      this.#tell(channel);
+    }
   }
 
   /** A fenced node sends nothing before it knows which subscribers may still receive it. */
