@@ -11,6 +11,14 @@ if (unsupported !== undefined) {
 // By default Node opens its inspector on this signal.
 if (process.env["NODE_ENV"] === "production") process.on("SIGUSR1", () => undefined);
 
+// Node ends with a stack trace if whoever reads the output has left, as after `| head`, and nobody listens.
+const outputClosed = new EventTarget();
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    if (stream === process.stdout) outputClosed.dispatchEvent(new Event("close"));
+  });
+
 /** The one place that touches the process: its variables, signals, stray errors and end. */
 const code = await runCommandLine(process.argv.slice(2), {
   env: process.env,
@@ -20,6 +28,7 @@ const code = await runCommandLine(process.argv.slice(2), {
   onSignal(listener) {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => listener(signal));
   },
+  onOutputClosed: (listener) => outputClosed.addEventListener("close", listener),
   onStrayError(listener) {
     process.on("uncaughtException", (error) => listener("exception", error));
     process.on("unhandledRejection", (reason) => listener("rejection", reason));

@@ -10,6 +10,7 @@ const nobody = {
   print: ignore,
   printError: ignore,
   onSignal: ignore,
+  onOutputClosed: ignore,
   onStrayError: ignore,
   exit: ignore,
 };

@@ -12,6 +12,7 @@ import {
 import { createKeys } from "../redis/keys.ts";
 import { createLogger } from "../runtime/logger.ts";
 import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";
+import { withoutControls } from "./terminal-text.ts";
 
 /** Whose dead letters: commands that could not be performed, or webhooks that could not be delivered. */
 export const deadLetterKinds = ["commands", "webhooks"] as const;
@@ -84,11 +85,7 @@ function toLine({ id, at, code, reason, tries, command }: StoredDeadLetter): str
   return [id, new Date(at).toISOString(), code, `${tries} tries`, reason, command].map(oneLine).join("  ");
 }
 
-// oxlint-disable-next-line no-control-regex
-const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
-
-/** Removes control characters: foreign text must not forge lines or control the terminal. */
-const oneLine = (text: string): string => text.replaceAll(controls, " ").slice(0, 400);
+const oneLine = (text: string): string => withoutControls(text).slice(0, 400);
 
 function toSentence({ done, missing }: DeadLetterOutcome, what: string): string {
   const lost = missing.length === 0 ? "" : ` Not found: ${missing.join(", ")}.`;

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { connect } from "../client/client.ts";
 import type { Environment } from "../config/environment.ts";
+import { bearer } from "../protocol/bearer.ts";
 import { urlBelow } from "../runtime/url-below.ts";
-import { CallError, firstKey, ownAddress } from "./backend-calls.ts";
+import { CallError, checkAddress, firstKey, ownAddress } from "./backend-calls.ts";
 
 export interface DoctorOptions {
   url?: string;
@@ -143,9 +144,10 @@ const checks: Readonly<Record<string, DoctorCheck>> = {
   },
 };
 
-/** Checks a deployment from outside, through its proxy. Never rejects. */
+/** Checks a deployment from outside, through its proxy. Throws only if the command line or PORT is wrong. */
 export async function diagnose(env: Environment, options: DoctorOptions): Promise<Diagnosis[]> {
-  const { url = ownAddress(env), key = firstKey(env), operator = "" } = options;
+  const { key = firstKey(env), operator = "" } = options;
+  const url = options.url === undefined ? ownAddress(env) : checkAddress(options.url);
   const diagnoses: Diagnosis[] = [];
   for (const [check, run] of Object.entries(checks)) {
     const isUnreachable = diagnoses[0]?.mend === mendUnreachable && check !== openFiles;
@@ -201,7 +203,7 @@ const ask = (url: string, path: string, init: RequestInit = {}): Promise<Respons
   fetch(urlBelow(url, path), { ...init, signal: AbortSignal.timeout(timeoutMs) });
 
 async function backendCall<T>(url: string, key: string, method: string, path: string, body?: object): Promise<T> {
-  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const headers = { authorization: bearer(key), "content-type": "application/json" };
   const response = await ask(url, path, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
   const answer = (await response.json()) as T & { detail?: string };
   if (!response.ok) throw new CallError(answer.detail ?? `HTTP ${response.status}`);

@@ -11,6 +11,8 @@ export interface Host {
   printError(text: string): void;
   /** Calls `listener` on each request to end. */
   onSignal(listener: (signal: string) => void): void;
+  /** Calls `listener` when nobody reads standard output any more, as after `| head`; what is printed then is dropped. */
+  onOutputClosed(listener: () => void): void;
   /** Calls `listener` with uncaught errors; the process continues. */
   onStrayError(listener: (kind: StrayErrorKind, error: unknown) => void): void;
   exit(code: number): void;

@@ -81,10 +81,10 @@ function addWhere(command: Command): void {
 function addNodes(command: Command): void {
   command
     .option("--metrics <urls...>", "URLs of the nodes' /metrics, if they differ from --url")
-    .option("--node-pid <pids...>", "local node processes whose CPU and memory to record", wholes)
-    .option("--kill-pid <pids...>", "local processes that the scenario may kill with SIGKILL, one at a time", wholes)
+    .option("--node-pid <pids...>", "local node processes whose CPU and memory to record", pids)
+    .option("--kill-pid <pids...>", "local processes that the scenario may kill with SIGKILL, one at a time", pids)
     .option("--kill-command <command>", "command to run when the scenario kills a node")
-    .option("--drain-pid <pids...>", "local processes that the scenario may drain with SIGTERM, one at a time", wholes)
+    .option("--drain-pid <pids...>", "local processes that the scenario may drain with SIGTERM, one at a time", pids)
     .option("--drain-command <command>", "command to run when the scenario drains a node");
 }
 
@@ -101,7 +101,11 @@ function aWhole(text: string): number {
   throw new InvalidArgumentError("must be a whole number.");
 }
 
-const wholes = (text: string, before: number[] = []): number[] => [...before, aWhole(text)];
+/** Signals to process 0 reach the own group. */
+function pids(text: string, before: number[] = []): number[] {
+  if (/^[1-9]\d{0,9}$/.test(text)) return [...before, Number(text)];
+  throw new InvalidArgumentError("must be the id of a process.");
+}
 
 function aNumber(text: string): number {
   if (/^\d{1,10}(\.\d{1,6})?$/.test(text)) return Number(text);

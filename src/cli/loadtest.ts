@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { TargetRefused } from "../loadtest/api.ts";
@@ -12,7 +12,7 @@ import { createBars, createLines } from "../loadtest/run/progress.ts";
 import { runLoadTest } from "../loadtest/run/run-load-test.ts";
 import type { Scenario } from "../loadtest/scenario.ts";
 import { urlBelow } from "../runtime/url-below.ts";
-import { CallError, CommandLineError, firstKey, ownAddress } from "./backend-calls.ts";
+import { CallError, checkAddress, CommandLineError, firstKey, ownAddress } from "./backend-calls.ts";
 import { exitCodes, type Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
 
@@ -50,6 +50,7 @@ export async function loadtest(host: Host, name: string, options: LoadtestOption
     const scenario = fit(readScenario(name, overridesIn(options)), options.target);
     if (options.show === true) return print(host, JSON.stringify(scenario, null, 2));
     checkUsage(scenario, options);
+    prepareReports(options.report);
     return await run(host, createPlan(host, scenario, options), options);
   } catch (error) {
     if (error instanceof TargetRefused) throw new CallError(error.message, { cause: error });
@@ -119,8 +120,7 @@ function placesOf(urls: readonly string[], path: string): Pick<Plan, "addresses"
 }
 
 function addressOf(text: string): string {
-  if (/^https?:\/\//.test(text) && URL.canParse(text)) return urlBelow(text, "/").href.replace(/\/$/, "");
-  throw new CommandLineError(`--url: ${text} is not a URL such as http://127.0.0.1:3000`);
+  return urlBelow(checkAddress(text), "/").href.replace(/\/$/, "");
 }
 
 function checkUsage({ load, faults }: Scenario, options: LoadtestOptions): void {
@@ -169,11 +169,20 @@ function overridesIn(options: LoadtestOptions): object {
 const isOverride = (option: unknown): option is Override =>
   typeof option === "object" && option !== null && "path" in option && "value" in option;
 
+/** Before the run, whose results would be lost otherwise. */
+function prepareReports(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw new CommandLineError(`--report: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /** Two files with the same base name; the HTML is self-contained. */
 function writeReports(report: Report, folder: string): string[] {
   const date = new Date(report.startedAt).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
   const path = join(folder, `${report.plan.scenario.name}-${date}`);
-  mkdirSync(folder, { recursive: true });
   writeFileSync(`${path}.json`, `${JSON.stringify(report, null, 1)}\n`);
   writeFileSync(`${path}.html`, renderHtml(report));
   return [`${path}.json`, `${path}.html`];

@@ -6,6 +6,7 @@ import type { LiveTrace, TraceBody, tracePage } from "../protocol/operator/trace
 import { callGateway, CommandLineError } from "./backend-calls.ts";
 import type { Host } from "./host.ts";
 import { onRequestToEnd } from "./signals.ts";
+import { withoutControls } from "./terminal-text.ts";
 
 export interface TraceOptions {
   user?: string;
@@ -29,17 +30,22 @@ export async function trace(host: Host, options: TraceOptions): Promise<void> {
   if ([userId, connectionId, channel].filter((one) => one !== undefined).length !== 1)
     throw new CommandLineError("give exactly one of --user, --connection and --channel");
   const key = options.operator ?? firstAdmin(host.env);
-  const call = <T>(method: string, path: string, body?: object): Promise<T> =>
-    callGateway(host.env, { ...options, key }, { method, path: `/v1/operator/traces${path}`, body }) as Promise<T>;
+  const call = <T>(method: string, path: string, expected: string, body?: object): Promise<T> =>
+    callGateway(host.env, { ...options, key }, { method, path: `/v1/operator/traces${path}`, body, expected });
 
-  const { traceId, endsAt } = await call<LiveTrace>("POST", "", subject);
+  const { traceId, endsAt } = await call<LiveTrace>("POST", "", "traceId", subject);
   if (json !== true) host.print(`tracing until ${new Date(endsAt).toISOString()}; stop with Ctrl-C`);
   const stopping = new AbortController();
   onRequestToEnd(host, () => stopping.abort());
+  host.onOutputClosed(() => stopping.abort());
   const print = (event: TraceAnswer["events"][number]): void =>
     host.print(json === true ? JSON.stringify(event) : lineOf(event));
-  await follow((cursor) => call<TraceAnswer>("GET", `/${traceId}${cursor}`), { print, host, signal: stopping.signal });
-  if (stopping.signal.aborted) await call("DELETE", `/${traceId}`);
+  await follow((cursor) => call<TraceAnswer>("GET", `/${traceId}${cursor}`, "events"), {
+    print,
+    host,
+    signal: stopping.signal,
+  });
+  if (stopping.signal.aborted) await call("DELETE", `/${traceId}`, "stopped");
 }
 
 async function follow(
@@ -87,7 +93,7 @@ function lineOf(event: TraceAnswer["events"][number]): string {
     event.address,
     ms === undefined ? undefined : `${ms} ms`,
   ];
-  return parts.filter((part) => part !== undefined && part !== "").join("  ");
+  return withoutControls(parts.filter((part) => part !== undefined && part !== "").join("  "));
 }
 
 /** The first of OPERATORS that may act. */

@@ -1,3 +1,4 @@
+import { bearer } from "../protocol/bearer.ts";
 import { urlBelow } from "../runtime/url-below.ts";
 import type { SignedIn } from "./clients/login.ts";
 
@@ -37,7 +38,7 @@ export class BackendApi {
 
   async #call(path: string, request: RequestInit): Promise<ApiResponse> {
     const address = this.#addresses[this.#current % this.#addresses.length] as string;
-    const headers = { authorization: `Bearer ${this.#apiKey}`, "content-type": "application/json" };
+    const headers = { authorization: bearer(this.#apiKey), "content-type": "application/json" };
     try {
       const signal = AbortSignal.timeout(timeoutMs);
       return await readAnswer(await fetch(urlBelow(address, path), { ...request, headers, signal }));

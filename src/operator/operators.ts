@@ -99,7 +99,10 @@ export function createOperators({ operators, login, clock }: OperatorsDeps): Ope
   return {
     async authenticate(request, address) {
       const secret = /^bearer +(\S.*)$/i.exec(request.headers.authorization ?? "")?.[1];
-      return secret === undefined ? fromCookie(request) : fromBearer(secret, addressGroup(address));
+      // Node.js reads the bytes of a header as Latin-1.
+      return secret === undefined
+        ? fromCookie(request)
+        : fromBearer(Buffer.from(secret, "latin1").toString(), addressGroup(address));
     },
 
     async signIn({ name, secret }, { address, isSecure }) {

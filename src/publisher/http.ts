@@ -1,5 +1,6 @@
 import type { CommandType } from "../protocol/commands.ts";
 import { subjectOfCommand } from "../protocol/command-subject.ts";
+import { bearer } from "../protocol/bearer.ts";
 import { isTemporary, type ErrorBody, type ErrorCode } from "../protocol/errors.ts";
 import type { Order } from "../protocol/order.ts";
 import type { OrderEventAnswer, OrderSignalAnswer, OrderUpdateAnswer } from "../protocol/orders.ts";
@@ -63,7 +64,7 @@ export type StreamResult =
 
 /** Sends over the gateway's HTTP API: publications in batches, other commands in one call each. Throws if `url` is invalid. */
 export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 16 }: HttpOptions): HttpTransport {
-  const credentials = new Headers({ authorization: `Bearer ${apiKey}`, "content-type": "application/json" });
+  const credentials = new Headers({ authorization: bearer(apiKey), "content-type": "application/json" });
   const base = new URL(url).href.replace(/[?#].*$/, "").replace(/\/+$/, "");
 
   async function request({ method, path, body, key, traceparent, waitMs = 0 }: HttpRequest): Promise<CommandResult> {
@@ -92,7 +93,7 @@ export function overHttp({ url, apiKey, timeoutMs = 5_000, maxConcurrentCalls = 
     signal.addEventListener("abort", abort, { once: true });
     try {
       const headers = {
-        authorization: `Bearer ${apiKey}`,
+        authorization: bearer(apiKey),
         ...(lastEventId !== "" && { "last-event-id": lastEventId }),
       };
       const response = await fetch(`${base}${path}`, { headers, signal: opening.signal, redirect: "error" });

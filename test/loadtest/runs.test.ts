@@ -288,6 +288,8 @@ describe("the command line", () => {
     ["an option it does not have", ["--reader", "3"], "Did you mean --readers?"],
     ["a number that is none", ["--duration", "long"], "must be a number"],
     ["an address that is none", ["--url", "localhost:3000"], "--url: localhost:3000 is not a URL"],
+    ["a folder that cannot be written", ["--report", "/dev/null/reports"], "--report: "],
+    ["the own process group to kill", ["kill", "--kill-pid", "0"], "must be the id of a process"],
     ["a node to kill that nobody named", ["kill"], "pass --kill-pid or --kill-command"],
     ["orders of a plain server", ["orders", "--target", "plain"], "a plain server does not support orders"],
   ])("refuses %s with exit code 64", async (_, words, complaint) => {
@@ -299,6 +301,7 @@ describe("the command line", () => {
       print: unused,
       printError: (text) => complaints.push(text),
       onSignal: unused,
+      onOutputClosed: unused,
       onStrayError: unused,
       exit: unused,
     };

@@ -169,6 +169,7 @@ describe("over two nodes", () => {
       print: (text: string) => void lines.push(text),
       printError: (text: string) => void lines.push(text),
       onSignal: (listener: (signal: string) => void) => void interrupts.push(listener),
+      onOutputClosed: () => undefined,
       onStrayError: () => undefined,
       exit: () => undefined,
     };
@@ -177,6 +178,9 @@ describe("over two nodes", () => {
     await eventually(() => expect(lines[0]).toMatch(/^tracing until 20.*stop with Ctrl-C$/));
     const client = await n2.connect((await n1.signIn("dave")).token);
     await client.emitWithAck("subscribe", { channel: "private:2" });
+    await client.emitWithAck("\u001b[2J\nforged", 1);
+    await eventually(() => expect(lines.join("")).toContain(" [2J forged"));
+    for (const control of ["\n", "\u001b"]) expect(lines.join("")).not.toContain(control);
     await eventually(() =>
       expect(lines).toContainEqual(
         expect.stringMatching(/n2 {2}event {2}subscribe {2}private:2 {2}dave.*forbidden · grant/),

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createServer, type IncomingMessage } from "node:http";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -40,6 +40,8 @@ describe("the command line, run for real", () => {
     ["a replay of nothing", ["dead-letters", "replay"], "give the ids to replay, or --all"],
     ["no workers", ["start", "--workers", "0"], "must be from 1 to 128, or auto"],
     ["too many workers", ["start", "--workers", "129"], "must be from 1 to 128, or auto"],
+    ["an address that is none", ["token", "alice", "--url", "localhost:3000"], "--url: localhost:3000 is not a URL"],
+    ["an address that is none", ["doctor", "--url", "nonsense"], "--url: nonsense is not a URL"],
     ["a number that is none", ["token", "alice", "--ttl", "1h"], "must be a whole number"],
   ])("refuses %s with exit code 64", async (_, words, complaint) => {
     const { code, out, err } = await tidegate(words);
@@ -60,6 +62,12 @@ describe("the command line, run for real", () => {
       }
     },
   );
+
+  test.each([["token", "alice"], ["doctor"]])("%s names the setting that hides the gateway", async (...words) => {
+    const { code, err } = await tidegate(words, { PORT: "x" });
+
+    expect({ code, err }).toEqual({ code: 78, err: expect.stringContaining("PORT: must be a whole number") });
+  });
 
   test("starts without a command, and reports invalid settings first", async () => {
     expect((await tidegate([], { PORT: "x" })).code).toBe(78);
@@ -128,6 +136,55 @@ describe("a command for a running gateway", () => {
     expect({ code, err }).toEqual({ code: 1, err: "unknown_channel: No such kind.\n" });
   });
 
+  test.each([
+    ["token", ["token", "alice"]],
+    ["publish", ["publish", "chat:1", "message", "1"]],
+    ["trace", ["trace", "--user", "alice", "--operator", "s"]],
+  ])("%s fails if another server answers", async (_, words) => {
+    for (const answer of ["a page", {}, null]) {
+      const { url } = await backend(200, answer);
+
+      const { code, out, err } = await tidegate([...words, "--url", url]);
+
+      expect({ code, out }).toEqual({ code: 1, out: "" });
+      expect(err).toBe(`another server than a gateway answered at ${url} (see --url)\n`);
+    }
+  });
+
+  test("has no token to print if the gateway signs none", async () => {
+    const { url } = await backend(201, { sessionId: "s", token: null, expiresAt: 1 });
+
+    const { code, out, err } = await tidegate(["token", "alice", "--url", url]);
+
+    expect({ code, out, err }).toEqual({ code: 1, out: "", err: expect.stringContaining("has no signing key") });
+  });
+
+  test("sends a key with letters beyond ASCII as its UTF-8", async () => {
+    const { url, calls } = await backend(201, { sessionId: "s", token: "t", expiresAt: 1 });
+
+    expect((await tidegate(["token", "alice", "--url", url, "--key", "schlüssel→"])).code).toBe(0);
+
+    const [{ authorization = "" } = {}] = calls as { authorization?: string }[];
+    expect(Buffer.from(authorization, "latin1").toString()).toBe("Bearer schlüssel→");
+  });
+
+  test("a trace ends, here and on the nodes, when nobody reads it any more", async () => {
+    const event = { at: 1, nodeId: "n1", kind: "disconnect" };
+    const page = { events: [event], skipped: 0, silent: [], hasEnded: false };
+    const { url, calls } = await backend(200, { traceId: "t", endsAt: 1 }, { ...page, stopped: 1 });
+    const words = ["src/main.ts", "trace", "--user", "alice", "--url", url, "--operator", "s"];
+    const program = spawn(process.execPath, words, { cwd: repository, env: { PATH: process.env["PATH"] } });
+    onTestFinished(() => void program.kill());
+    let complaints = "";
+    program.stderr.on("data", (text: Buffer) => (complaints += text.toString()));
+
+    program.stdout.once("data", () => program.stdout.destroy());
+
+    expect(await once(program, "exit")).toEqual([0, null]);
+    expect(complaints).toBe("");
+    expect(calls.at(-1)).toMatchObject({ call: "DELETE /v1/operator/traces/t" });
+  });
+
   test("traces until the trace ends, also while nothing happens", async () => {
     const page = { events: [], skipped: 0, silent: [] };
     const event = { at: 1, nodeId: "n1", kind: "disconnect", detail: "gone" };
@@ -174,7 +231,7 @@ function tidegate(words: readonly string[], env: Record<string, string> = {}): P
 }
 
 /** Somebody who answers as a gateway would, each call with the next answer, and keeps what was asked. */
-async function backend(status: number, ...answers: object[]): Promise<{ url: string; calls: object[] }> {
+async function backend(status: number, ...answers: unknown[]): Promise<{ url: string; calls: object[] }> {
   const calls: object[] = [];
   const server = createServer((incoming, outgoing) => {
     void readJson(incoming).then((body) => {

@@ -20,6 +20,7 @@ test("dead letters are listed, requeued and discarded from the command line", as
       print: (text) => void lines.push(text),
       printError: (text) => void lines.push(text),
       onSignal: () => undefined,
+      onOutputClosed: () => undefined,
       onStrayError: () => undefined,
       exit: () => undefined,
     });

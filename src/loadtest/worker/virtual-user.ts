@@ -41,6 +41,7 @@ export class VirtualUser implements ReaderObserver {
   /** When it started to connect, or lost its connection. */
   #awaySince = 0;
   #wasReady = false;
+  #losses = 0;
 
   constructor({ plan: role, dialer: line, load, measurements }: VirtualUserDeps) {
     this.plan = role;
@@ -86,8 +87,10 @@ export class VirtualUser implements ReaderObserver {
     this.#measurements.count("stalled");
     this.#readySince = Number.POSITIVE_INFINITY;
     this.dialer.pauseReading();
+    const losses = this.#losses;
     setTimeout(() => {
-      this.#readySince = Math.min(this.#readySince, epochNow());
+      // Unless the connection was lost meanwhile.
+      if (losses === this.#losses) this.#readySince = Math.min(this.#readySince, epochNow());
       this.dialer.resumeReading();
     }, forMs);
   }
@@ -103,6 +106,7 @@ export class VirtualUser implements ReaderObserver {
 
   lost(reason: string): void {
     this.#measurements.count(`lost:${reason}`);
+    this.#losses += 1;
     this.#readySince = Number.POSITIVE_INFINITY;
     this.#awaySince = epochNow();
   }
