@@ -75,7 +75,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
   const { commands, keys } = store;
   const { authentication, services, connections, revocations, throttling } = parts;
   const { nodeId } = config;
-  const reporter = new NodeReporter({ ...parts, nodeId, version, metrics, connections, clock });
+  const reporter = new NodeReporter({ ...parts, nodeId, version, metrics, connections, clock, ownClock: systemClock });
   // Their sources are shown by themselves, and every node has another name.
   const { sources, nodeId: _nodeId, ...shared } = config;
   const settings = flat(maskSecrets(shared));
@@ -184,14 +184,14 @@ function subjectsOf(
 const infoTimeoutMs = 800;
 
 /** Numbers of the store; without those that it does not tell in time. */
-async function stateOf({ commands, check, description }: Store): Promise<object> {
+async function stateOf({ commands, check, probe, description }: Store): Promise<object> {
   const { note } = check.result;
   const startedAt = performance.now();
   const info = await Promise.race([
     commands.info().catch(() => undefined),
     sleep(systemClock, infoTimeoutMs).then(() => undefined),
   ]);
-  const known = { description, ...(note === undefined ? {} : { note }) };
+  const known = { description, probe: probe.isHealthy ? "ok" : "failing", ...(note === undefined ? {} : { note }) };
   if (info === undefined) return known;
   const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
   const lags = [...info.matchAll(/^slave\d+:.*lag=(\d+)/gm)].map(([, lag]) => Number(lag));
@@ -202,6 +202,9 @@ async function stateOf({ commands, check, description }: Store): Promise<object>
     maxMemoryBytes: field("maxmemory"),
     clients: field("connected_clients"),
     replicas: field("connected_slaves"),
+    evictionPolicy: /^maxmemory_policy:(\S+)/m.exec(info)?.[1],
+    hasAppendOnlyFile: field("aof_enabled") === 1,
+    keys: Number(/^db\d+:keys=(\d+)/m.exec(info)?.[1] ?? 0),
     ...(lags.length === 0 ? {} : { replicaLagSeconds: Math.max(...lags) }),
   };
 }

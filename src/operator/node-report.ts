@@ -1,3 +1,4 @@
+import type { Readiness } from "../http/readiness.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { NodeReport, NodeHistorySample } from "../protocol/operator/operator.ts";
@@ -8,13 +9,16 @@ export interface NodeReporterDeps {
   metrics: Pick<Metrics, "handshakes" | "publications" | "deliveries" | "refusals" | "closings" | "channelsWatched">;
   /** Open connections and the bytes in their send queues. */
   connections: { readonly count: number; all(): Iterable<{ readonly queuedBytes: number }> };
-  readiness: () => Promise<{ status: NodeReport["state"]; checks: Record<string, { status: string; note?: string }> }>;
+  readiness: Readiness;
   isDraining: () => boolean;
   /** Milliseconds that ready work waited since the last call. */
   recentLoopDelay: () => number;
   /** Milliseconds since the last confirmed heartbeat. */
   leaseAgeMs: () => number;
+  /** Redis' clock. */
   clock: Clock;
+  /** This machine's. */
+  ownClock: Pick<Clock, "now">;
 }
 
 const sampleEveryMs = 10_000;
@@ -28,6 +32,7 @@ interface Totals {
   publications: number;
   deliveries: number;
   refusals: number;
+  closings: number;
   cpuMicros: number;
 }
 
@@ -61,7 +66,7 @@ export class NodeReporter {
   }
 
   async report(): Promise<Omit<NodeReport, "answerMs">> {
-    const { nodeId, version, metrics, connections, isDraining, leaseAgeMs } = this.#deps;
+    const { nodeId, version, metrics, connections, isDraining, leaseAgeMs, clock, ownClock } = this.#deps;
     const { state, reason } = await this.#state();
     let queuedBytes = 0;
     for (const connection of connections.all()) queuedBytes += connection.queuedBytes;
@@ -80,7 +85,10 @@ export class NodeReporter {
       eventLoopUtilization: this.#busy,
       eventLoopDelayMs: this.#loopDelayMs,
       leaseAgeMs: Math.round(leaseAgeMs()),
+      clockOffsetMs: ownClock.now() - clock.now(),
       handshakes: await countsBy(metrics.handshakes, "outcome"),
+      publications: await sumOf(metrics.publications),
+      deliveries: await sumOf(metrics.deliveries),
       refusals: await countsBy(metrics.refusals, "code"),
       closings: await countsBy(metrics.closings, "code"),
     };
@@ -90,7 +98,8 @@ export class NodeReporter {
     const { status, checks } = await this.#deps.readiness();
     const wrong = Object.entries(checks).filter(([, check]) => check.status !== "ok");
     const reason = wrong.map(([name, { note = "failing" }]) => `${name}: ${note}`).join("; ");
-    return { state: status, reason };
+    // A fenced node is unavailable too; the fence says what its clients notice.
+    return { state: checks["cluster"]?.status === "failing" ? "fenced" : status, reason };
   }
 
   async #sample(): Promise<void> {
@@ -98,7 +107,7 @@ export class NodeReporter {
     const last = this.#last ?? now;
     this.#last = now;
     const seconds = Math.max((now.monotonic - last.monotonic) / 1_000, 0.001);
-    const rate = (name: "handshakes" | "publications" | "deliveries" | "refusals"): number =>
+    const rate = (name: "handshakes" | "publications" | "deliveries" | "refusals" | "closings"): number =>
       rounded((now[name] - last[name]) / seconds);
     this.#samples.push({
       at: now.at,
@@ -107,6 +116,7 @@ export class NodeReporter {
       publications: rate("publications"),
       deliveries: rate("deliveries"),
       refusals: rate("refusals"),
+      closings: rate("closings"),
       cpuCores: rounded((now.cpuMicros - last.cpuMicros) / 1_000_000 / seconds),
       memoryBytes: process.memoryUsage.rss(),
     });
@@ -127,6 +137,7 @@ export class NodeReporter {
       publications: await sumOf(metrics.publications),
       deliveries: await sumOf(metrics.deliveries),
       refusals: await sumOf(metrics.refusals),
+      closings: await sumOf(metrics.closings),
       cpuMicros: user + system,
     };
   }
@@ -145,11 +156,37 @@ export function mergeSamples(histories: readonly (readonly NodeHistorySample[])[
       publications: sum("publications"),
       deliveries: sum("deliveries"),
       refusals: sum("refusals"),
+      closings: sum("closings"),
       cpuCores: sum("cpuCores"),
       memoryBytes: sum("memoryBytes"),
     };
   });
   return merged.toSorted((a, b) => a.at - b.at).slice(-maxSamples);
+}
+
+/** Sums over nodes, and by code or outcome. */
+export function sumsOf(nodes: readonly Omit<NodeReport, "answerMs">[]) {
+  const sum = (name: "connections" | "channels" | "queuedBytes" | "publications" | "deliveries"): number =>
+    nodes.reduce((total, node) => total + node[name], 0);
+  const sums = (name: "handshakes" | "refusals" | "closings"): Record<string, number> => {
+    const groups = Map.groupBy(
+      nodes.flatMap((node) => Object.entries(node[name])),
+      ([code]) => code,
+    );
+    return Object.fromEntries(
+      [...groups].map(([code, all]) => [code, all.reduce((total, [, count]) => total + count, 0)]),
+    );
+  };
+  return {
+    connections: sum("connections"),
+    channels: sum("channels"),
+    queuedBytes: sum("queuedBytes"),
+    handshakes: sums("handshakes"),
+    publications: sum("publications"),
+    deliveries: sum("deliveries"),
+    refusals: sums("refusals"),
+    closings: sums("closings"),
+  };
 }
 
 interface Readable {

@@ -12,7 +12,7 @@ import type { AuditLog } from "./audit-log.ts";
 import { goneForMs, type DeadNodeLog } from "./dead-node-log.ts";
 import { mergePages, placeFrom, type ConnectionFilter, type ConnectionSort } from "./connection-pages.ts";
 import type { ConnectionsQuestion, NodeAnswerTypes } from "./node-answers.ts";
-import { mergeSamples } from "./node-report.ts";
+import { mergeSamples, sumsOf } from "./node-report.ts";
 import { nodeIdOf, type NodeAnswers, type NodeQueries } from "../cluster/node-queries.ts";
 import { explain, type WhyDeps } from "./why.ts";
 
@@ -60,13 +60,11 @@ export class OperatorService {
     const now = this.#deps.clock.now();
     const [{ answers, silent }, dead] = await Promise.all([this.#ask("overview"), this.#deps.deadNodes.list(now)]);
     const nodes = answers.map(({ value, answerMs }) => ({ ...value.report, answerMs }));
-    const sum = (name: "connections" | "channels" | "queuedBytes"): number =>
-      nodes.reduce((total, node) => total + node[name], 0);
     return {
       at: now,
       nodes,
       missing: this.#missing({ answered: new Set(nodes.map(({ nodeId }) => nodeId)), silent, dead }, now),
-      totals: { connections: sum("connections"), channels: sum("channels"), queuedBytes: sum("queuedBytes") },
+      totals: sumsOf(nodes),
       history: mergeSamples(answers.map(({ value }) => value.samples)),
     };
   }

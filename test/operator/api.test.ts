@@ -53,6 +53,11 @@ describe("over two nodes", () => {
       ["n2", expect.stringMatching(/^(ready|degraded)$/), 2],
     ]);
     expect([overview.missing, overview.totals.connections]).toEqual([[], 3]);
+    expect(overview.totals).toMatchObject({ handshakes: { accepted: 3 }, refusals: {}, closings: {} });
+    for (const name of ["publications", "deliveries"])
+      expect(overview.totals[name]).toBe(overview.nodes[0][name] + overview.nodes[1][name]);
+    for (const { clockOffsetMs } of overview.nodes) expect(Math.abs(clockOffsetMs)).toBeLessThan(1_000);
+    expect(overview.store).toMatchObject({ probe: "ok", evictionPolicy: "noeviction", keys: expect.any(Number) });
     expect(overview.store.latencyMs).toBeGreaterThan(0);
 
     // Connections: by user, channel, transport, node, and in pages

@@ -5,11 +5,13 @@ import { mayAct } from "../session.ts";
 import { usePoll } from "../use-poll.ts";
 import type { MissingNode, NodeReport, NodeHistorySample } from "../../../src/protocol/operator/operator.ts";
 
+type CountName = "handshakes" | "refusals" | "closings";
+
 interface Overview {
   at: number;
   nodes: NodeReport[];
   missing: MissingNode[];
-  totals: { connections: number; channels: number; queuedBytes: number };
+  totals: Pick<NodeReport, "connections" | "queuedBytes" | "publications" | "deliveries" | CountName>;
   history: NodeHistorySample[];
   store: {
     description: string;
@@ -18,6 +20,7 @@ interface Overview {
     maxMemoryBytes?: number;
     replicas?: number;
     replicaLagSeconds?: number;
+    probe: "ok" | "failing";
     note?: string;
   };
 }
@@ -50,9 +53,9 @@ export function OverviewView() {
             )}
           </Card>
           <div class="columns">
-            <Counts title="Handshakes" nodes={overview.nodes} of="handshakes" />
-            <Counts title="Refusals" nodes={overview.nodes} of="refusals" />
-            <Counts title="Closings" nodes={overview.nodes} of="closings" />
+            <Counts title="Handshakes" counts={overview.totals.handshakes} />
+            <Counts title="Refusals" counts={overview.totals.refusals} />
+            <Counts title="Closings" counts={overview.totals.closings} />
           </div>
         </>
       )}
@@ -82,6 +85,11 @@ function Sums({ overview: { nodes, missing, totals, store } }: { overview: Overv
         <dd>{number(totals.connections)}</dd>
       </div>
       <div>
+        <dt>Publications</dt>
+        <dd>{number(totals.publications)}</dd>
+        <dd class="soft">delivered {number(totals.deliveries)} times</dd>
+      </div>
+      <div>
         <dt>Queued</dt>
         <dd>{bytes(totals.queuedBytes)}</dd>
       </div>
@@ -90,6 +98,9 @@ function Sums({ overview: { nodes, missing, totals, store } }: { overview: Overv
         <dd>{memory}</dd>
         <dd class="soft">{store.description}</dd>
         {store.latencyMs !== undefined && <dd class="soft">answers in {store.latencyMs} ms</dd>}
+        <dd class={store.probe === "ok" ? "soft" : "alert"}>
+          {store.probe === "ok" ? "the pub/sub probe arrives" : "the pub/sub probe does not arrive"}
+        </dd>
         {store.replicas !== undefined && store.replicas > 0 && (
           <dd class="soft">
             {store.replicas} replicas, the slowest {store.replicaLagSeconds ?? 0} s behind
@@ -147,24 +158,14 @@ function plots(history: readonly NodeHistorySample[]) {
       <Plot title="Deliveries" values={of("deliveries")} unit="/s" />
       <Plot title="Handshakes" values={of("handshakes")} unit="/s" />
       <Plot title="Refusals" values={of("refusals")} unit="/s" />
+      <Plot title="Closings" values={of("closings")} unit="/s" />
       <Plot title="CPU" values={of("cpuCores")} unit=" cores" />
     </div>
   );
 }
 
-function Counts({
-  title,
-  nodes,
-  of,
-}: {
-  title: string;
-  nodes: readonly NodeReport[];
-  of: "handshakes" | "refusals" | "closings";
-}) {
-  const sums = new Map<string, number>();
-  for (const node of nodes)
-    for (const [code, count] of Object.entries(node[of])) sums.set(code, (sums.get(code) ?? 0) + count);
-  const rows = [...sums].toSorted(([, a], [, b]) => b - a);
+function Counts({ title, counts }: { title: string; counts: Readonly<Record<string, number>> }) {
+  const rows = Object.entries(counts).toSorted(([, a], [, b]) => b - a);
   return (
     <Card title={title}>
       {rows.length === 0 ? (

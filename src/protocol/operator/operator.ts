@@ -68,11 +68,21 @@ const openConnections = z.int().meta({ description: "Open connections." });
 const cpuCores = z.number().meta({ description: "Cores used over the last ten seconds." });
 const memoryBytes = z.int().meta({ description: "Resident memory of the process." });
 
+/** What nodes have done since they started. */
+const traffic = {
+  handshakes: counts.meta({ description: "Since the start, by outcome." }),
+  publications: z.int().meta({ description: "Publications accepted since the start." }),
+  deliveries: z.int().meta({ description: "Publications delivered to connections since the start." }),
+  refusals: counts.meta({ description: "Since the start, by code." }),
+  closings: counts.meta({ description: "Since the start, by code." }),
+};
+
 export const nodeReport = z
   .object({
     nodeId,
-    state: z.enum(["ready", "degraded", "unavailable", "draining"]).meta({
-      description: "As `/readyz` says, or `draining` while the node sends its clients to others.",
+    state: z.enum(["ready", "degraded", "unavailable", "fenced", "draining"]).meta({
+      description:
+        "As `/readyz` says; `fenced` while the node delivers nothing because it may have missed a revocation; `draining` while it sends its clients to others.",
     }),
     reason: z.string().optional().meta({ description: "Why it is not `ready`." }),
     version: z.string().meta({ description: "Version of the gateway." }),
@@ -90,10 +100,9 @@ export const nodeReport = z
       .number()
       .meta({ description: "Milliseconds within which 99 % of ready work ran, in the last ten seconds." }),
     leaseAgeMs: z.int().meta({ description: "Milliseconds since the last confirmed heartbeat." }),
+    clockOffsetMs: z.int().meta({ description: "The clock of the node's machine minus the clock of Redis." }),
     answerMs: z.int().meta({ description: "Time until this node answered." }),
-    handshakes: counts.meta({ description: "Since the start, by outcome." }),
-    refusals: counts.meta({ description: "Since the start, by code." }),
-    closings: counts.meta({ description: "Since the start, by code." }),
+    ...traffic,
   })
   .meta({ id: "NodeReport" });
 export type NodeReport = z.output<typeof nodeReport>;
@@ -106,6 +115,7 @@ export const nodeHistorySample = z
     publications: z.number().meta({ description: "Publications per second." }),
     deliveries: z.number().meta({ description: "Publications delivered to connections, per second." }),
     refusals: z.number().meta({ description: "Refused requests per second." }),
+    closings: z.number().meta({ description: "Connections closed by the server, per second." }),
     cpuCores,
     memoryBytes,
   })
@@ -132,7 +142,9 @@ export const overviewAnswer = z.object({
   at: timestamp,
   nodes: z.array(nodeReport),
   missing,
-  totals: z.object({ connections: z.int(), channels: z.int(), queuedBytes: z.int() }),
+  totals: z
+    .object({ connections: z.int(), channels: z.int(), queuedBytes: z.int(), ...traffic })
+    .meta({ description: "Sums over the nodes that answered." }),
   history: z
     .array(nodeHistorySample)
     .meta({ description: "Sums over all nodes, every 10 seconds of the last 15 minutes." }),
@@ -144,6 +156,12 @@ export const overviewAnswer = z.object({
     clients: z.int().optional(),
     replicas: z.int().optional(),
     replicaLagSeconds: z.int().optional().meta({ description: "Since the slowest replica has confirmed something." }),
+    evictionPolicy: z.string().optional().meta({ description: "`maxmemory-policy`." }),
+    hasAppendOnlyFile: z.boolean().optional(),
+    keys: z.int().optional().meta({ description: "Keys in the database." }),
+    probe: z
+      .enum(["ok", "failing"])
+      .meta({ description: "Whether what this node publishes to itself every second comes back." }),
     note: z.string().optional().meta({ description: "What its checks report." }),
   }),
 });
