@@ -218,7 +218,8 @@ function addContract(program: Command, host: Host, finish: (code: number) => voi
 function addDoctor(program: Command, host: Host, finish: (code: number) => void): void {
   addTarget(program.command("doctor"))
     .description("check a deployment from outside, through its proxy, and say what to do")
-    .option("--operator <secret>", "operator secret, to check all nodes")
+    .option("--operator <secret>", "operator secret, to check all nodes and Redis")
+    .option("--origin <origin>", "origin of your pages, to check that they may connect")
     .action(async (options: DoctorOptions) => {
       // Loaded only here, because it needs the client library.
       const { describe, diagnose } = await import("./doctor.ts");

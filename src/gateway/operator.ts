@@ -184,20 +184,20 @@ function subjectsOf(
 const infoTimeoutMs = 800;
 
 /** Numbers of the store; without those that it does not tell in time. */
-async function stateOf({ commands, check, probe, description }: Store): Promise<object> {
+async function stateOf({ commands, keys, check, probe, description }: Store): Promise<object> {
   const { note } = check.result;
   const startedAt = performance.now();
-  const info = await Promise.race([
-    commands.info().catch(() => undefined),
-    sleep(systemClock, infoTimeoutMs).then(() => undefined),
-  ]);
+  const late = sleep(systemClock, infoTimeoutMs).then(() => undefined);
+  const info = await Promise.race([commands.info().catch(() => undefined), late]);
   const known = { description, probe: probe.isHealthy ? "ok" : "failing", ...(note === undefined ? {} : { note }) };
   if (info === undefined) return known;
   const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
   const lags = [...info.matchAll(/^slave\d+:.*lag=(\d+)/gm)].map(([, lag]) => Number(lag));
+  const latencyMs = Math.round((performance.now() - startedAt) * 10) / 10;
   return {
     ...known,
-    latencyMs: Math.round((performance.now() - startedAt) * 10) / 10,
+    ...(await Promise.race([sampleKeys({ commands, keys }), late])),
+    latencyMs,
     usedMemoryBytes: field("used_memory"),
     maxMemoryBytes: field("maxmemory"),
     clients: field("connected_clients"),
@@ -207,6 +207,16 @@ async function stateOf({ commands, check, probe, description }: Store): Promise<
     keys: Number(/^db\d+:keys=(\d+)/m.exec(info)?.[1] ?? 0),
     ...(lags.length === 0 ? {} : { replicaLagSeconds: Math.max(...lags) }),
   };
+}
+
+const maxSampledKeys = 32;
+
+/** How many of some keys are not of this gateway; empty if the user may not ask. */
+async function sampleKeys({ commands, keys }: Pick<Store, "commands" | "keys">) {
+  const sample = Array.from({ length: maxSampledKeys }, () => commands.randomkey());
+  const found = (await Promise.all(sample).catch(() => undefined))?.filter((key) => key !== null);
+  if (found === undefined) return {};
+  return { sampledKeys: found.length, foreignKeys: found.filter((key) => !key.startsWith(`${keys.prefix}:`)).length };
 }
 
 /** Settings by their paths: `limits.http.requests`. Lists are one setting. */

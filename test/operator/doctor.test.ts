@@ -1,24 +1,110 @@
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { describe, diagnose } from "../../src/cli/doctor.ts";
+import { edgeChecks } from "../../src/cli/doctor-edge.ts";
+import { examineMachine } from "../../src/cli/doctor-machine.ts";
+import { selfSigned } from "../support/certificate.ts";
 import { apiKey, startGateway } from "../support/gateway.ts";
 import { serveBelow } from "../support/serve-below.ts";
-import { eventually } from "../support/world.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { eventually, freshPrefix } from "../support/world.ts";
 
 const operator = "operator-secret-of-at-least-thirty-two-bytes";
 
 test("a deployment that works passes every check, and nothing of the round trip stays", async () => {
-  const { url, call } = await startGateway({ env: { NODE_ID: "n1", OPERATORS: `ada:${operator}:viewer` } });
+  const origin = "https://app.example";
+  const env = { NODE_ID: "n1", OPERATORS: `ada:${operator}:viewer`, ALLOWED_ORIGINS: origin, DURABILITY: "external" };
+  const { url, call } = await startGateway({ env });
 
-  const diagnoses = await diagnose({}, { url, key: apiKey, operator });
+  const diagnoses = await diagnose({}, { url, key: apiKey, operator, origin });
 
-  // The tests' Redis keeps no append-only file, and this machine may allow few open files.
-  const mayWarn = new Set(["Redis and readiness", "open files"]);
+  // Other tests use the same Redis, and this machine may allow little.
+  const mayWarn = new Set(["keyspace", "open files", "TCP backlog", "conntrack"]);
   const wrong = diagnoses.filter(({ check, result }) => result !== "ok" && !mayWarn.has(check));
   expect(wrong).toEqual([]);
   expect(diagnoses.map(({ check }) => check)).toContain("round trip");
   await eventually(async () => expect((await call("GET", "/v1/channels")).body.channels).toEqual([]));
+});
+
+test("the round trip goes through every node that the proxy chooses, and names how many it did not", async () => {
+  const prefix = freshPrefix();
+  const [n1, n2] = await Promise.all(["n1", "n2"].map((NODE_ID) => startGateway({ prefix, env: { NODE_ID } })));
+  const ports = [n1, n2].map((node) => ({ port: Number(new URL(node?.url ?? "").port) }));
+  const proxy = await startTcpProxy({ targets: () => ports });
+  onTestFinished(() => proxy.stop());
+  const roundTrip = async (url: string) =>
+    (await diagnose({}, { url, key: apiKey })).find(({ check }) => check === "round trip");
+
+  await eventually(async () => {
+    const through = await roundTrip(`http://127.0.0.1:${proxy.port}`);
+    expect(through).toMatchObject({ result: "ok", detail: expect.stringMatching(/n1 in/) });
+    expect(through?.detail).toMatch(/n2 in \d+ ms/);
+  });
+  expect(await roundTrip(n1?.url ?? "")).toMatchObject({
+    result: "warning",
+    detail: expect.stringMatching(/^n1 in \d+ ms; the proxy chose no other of 2 nodes$/),
+    mend: expect.stringContaining("--url of each node"),
+  });
+});
+
+test("pages of any origin, a refused page, and addresses that clients choose are told", async () => {
+  const open = await startGateway({ env: { TRUSTED_PROXIES: "127.0.0.1" } });
+  const report = describe(await diagnose({}, { url: open.url, key: apiKey }));
+  expect(report).toMatch(/! origin: pages of any origin may connect\n {4}→ set ALLOWED_ORIGINS/);
+  expect(report).toMatch(/! X-Forwarded-For: clients may choose .*\n {4}→ let the proxy set X-Forwarded-For/);
+  expect(report).toContain("– eviction policy: needs --operator");
+
+  const strict = await startGateway({ env: { ALLOWED_ORIGINS: "https://app.example" } });
+  const refused = describe(await diagnose({}, { url: strict.url, key: apiKey, origin: "https://shop.example" }));
+  expect(refused).toContain("✗ origin: pages of https://shop.example are refused\n    → add it to ALLOWED_ORIGINS");
+});
+
+test("a certificate that ends soon is told, and where there is none", async () => {
+  const server = createSecureServer(selfSigned());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const tlsOf = (url: string) =>
+    edgeChecks["TLS"]?.({
+      url,
+      key: "",
+      origin: "",
+      overview: undefined,
+      operatorGet: () => Promise.reject(new Error("not asked")),
+    });
+
+  expect(await tlsOf(`https://127.0.0.1:${(server.address() as AddressInfo).port}`)).toMatchObject({
+    result: "warning",
+    detail: expect.stringMatching(/^the certificate ends in \d days$/),
+  });
+  expect(await tlsOf("http://gateway.example")).toMatchObject({ detail: "tokens travel in clear text" });
+  expect(await tlsOf("http://localhost:3000")).toEqual({ result: "ok", detail: "none, on loopback" });
+});
+
+test("a machine that allows few files, backlogs or tracked connections is told", () => {
+  const machine = (files: Record<string, string>) =>
+    describe(
+      examineMachine((path) => {
+        const text = files[path.split("/").at(-1) ?? ""];
+        if (text === undefined) throw new Error("no such file");
+        return text;
+      }),
+    );
+
+  const small = {
+    limits: "Max open files            1024                 4096                 files\n",
+    somaxconn: "128\n",
+    nf_conntrack_count: "250000\n",
+    nf_conntrack_max: "262144\n",
+  };
+  expect(machine(small)).toMatch(/! open files: 1024 .*\n.*\n! TCP backlog: 128 .*\n.*\n! conntrack: 250000 of 262144/);
+  expect(machine({ ...small, somaxconn: "4096\n", nf_conntrack_count: "10\n" })).toMatch(
+    /✓ TCP backlog: 4096 .*\n✓ conntrack: 10 of 262144/,
+  );
+  expect(machine({})).toBe(
+    "– open files: not known on this system\n– TCP backlog: not known on this system\n✓ conntrack: this machine tracks no connections",
+  );
 });
 
 test("a deployment below a path of its proxy passes too", async () => {

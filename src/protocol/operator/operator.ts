@@ -159,6 +159,8 @@ export const overviewAnswer = z.object({
     evictionPolicy: z.string().optional().meta({ description: "`maxmemory-policy`." }),
     hasAppendOnlyFile: z.boolean().optional(),
     keys: z.int().optional().meta({ description: "Keys in the database." }),
+    sampledKeys: z.int().optional().meta({ description: "Keys picked at random." }),
+    foreignKeys: z.int().optional().meta({ description: "Those of them that are not of this gateway." }),
     probe: z
       .enum(["ok", "failing"])
       .meta({ description: "Whether what this node publishes to itself every second comes back." }),
