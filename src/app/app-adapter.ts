@@ -17,6 +17,8 @@ export interface AppAdapterDeps {
   isChannel: (room: string) => boolean;
   /** Publishes to a channel; errors are handled. */
   publish: (publication: AppPublication) => void;
+  /** An event has several arguments, which are one list in a publication. */
+  severalArguments: (channel: string, event: string) => void;
   /** Rooms were to be left out of a publication, which is kept only from connections and users. */
   notExcepted: (channel: string, rooms: string[]) => void;
 }
@@ -61,7 +63,9 @@ function withoutChannels(
   if (channels.length === 0) return options;
   const exceptedRooms = [...except].filter((name) => isRoomOfMany(namespace, name));
   for (const channel of channels) {
-    deps.publish(publicationOf(channel, packet, options));
+    const publication = publicationOf(channel, packet, options);
+    deps.publish(publication);
+    if ((packet.data?.length ?? 0) > 2) deps.severalArguments(channel, publication.event);
     if (exceptedRooms.length > 0) deps.notExcepted(channel, exceptedRooms);
   }
   const others = [...rooms].filter((room) => !channels.includes(room));

@@ -13,9 +13,11 @@ import { ErrorReporter } from "../connections/error-reporter.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { checkNoBinary } from "../protocol/no-binary.ts";
 import { createCircuitBreaker } from "../redis/circuit-breaker.ts";
+import { isOfOutage } from "../redis/outage-log.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import type { Spans } from "../runtime/spans.ts";
 import type { CoreServices } from "./core-services.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -106,6 +108,7 @@ export function createAppRoomAdapter(
   { services, ingress }: Pick<AppParts, "services" | "ingress">,
 ) {
   const failures = new ErrorReporter(context);
+  const warn = createPacedWarnings(context.log, { everyMs: 60_000, now: () => context.clock.monotonic() });
   return createAppAdapter(base, {
     isChannel: (room) => services.kinds.has(room),
     publish(publication) {
@@ -113,7 +116,16 @@ export function createAppRoomAdapter(
         checkNoBinary(publication.data, "data");
         return ingress.executor.perform({ type: "publish", ...publication }, { door: "app" });
       };
-      publish().catch((error: unknown) => failures.report("app.publish", error));
+      const { channel, event } = publication;
+      publish().catch((error: unknown) => failures.report("app.publish", lostBy(error), { channel, event }));
+    },
+    severalArguments(channel, event) {
+      // Clients read `publication` anew anyway; the listeners of an event are those of before.
+      if (services.kinds.of(channel).deliver === "event")
+        warn(
+          { channel, event },
+          "clients receive the arguments of an app's event as one list, because it is a publication",
+        );
     },
     notExcepted(channel, rooms) {
       const message = "except: a publication can be kept from connections and users, not from rooms";
@@ -121,6 +133,9 @@ export function createAppRoomAdapter(
     },
   });
 }
+
+/** Nobody else is told of the event: unlike other errors of an outage, this one is logged. */
+const lostBy = (error: unknown): unknown => (isOfOutage(error) ? new Error(`not published: ${String(error)}`) : error);
 
 /** Rooms that sockets are made to join: those named as channels are subscriptions. */
 export function createChannelRooms(context: NodeContext, { kinds, channels }: CoreServices): ChannelRooms {

@@ -10,7 +10,7 @@ export function withoutOutages(log: Logger): Logger {
   const unlessOutage =
     (level: "warn" | "error"): Logger["warn"] =>
     (fields, message) =>
-      log[isExpected((fields as { err?: unknown }).err) ? "debug" : level](fields, message);
+      log[isOfOutage((fields as { err?: unknown }).err) ? "debug" : level](fields, message);
   return {
     debug: (fields, message) => log.debug(fields, message),
     info: (fields, message) => log.info(fields, message),
@@ -24,5 +24,6 @@ export function withoutOutages(log: Logger): Logger {
 /** The connections that an app loses are its own: to its database, or to another service. */
 const isOfApp = (error: unknown): boolean => error instanceof GatewayError && error.code === "app_failed";
 
-const isExpected = (error: unknown): boolean =>
+/** Whether the outage of Redis, which is logged by itself, explains the error. */
+export const isOfOutage = (error: unknown): boolean =>
   !isOfApp(error) && (isOutage(error) || (error instanceof Error && isOutage(error.cause)));

@@ -1,6 +1,7 @@
 import { Adapter } from "socket.io-adapter";
-import { expect, test } from "vitest";
+import { expect, inject, onTestFinished, test } from "vitest";
 import { connectClient } from "../support/gateway.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually, quietLog } from "../support/world.ts";
 import { embed, join, listening } from "./support.ts";
 
@@ -137,4 +138,44 @@ test("a client of another parser is disconnected, and the log says why", async (
 
   await closed;
   expect(lines).toEqual([{ message: "a client uses another parser than Socket.IO's own, which is not supported" }]);
+});
+
+test("an event that several arguments make a list for the listeners of a channel is named in the log", async () => {
+  const { lines, log } = keptLog();
+  const gateway = await embed({ log, channels: { game: { deliver: "event" }, chat: {} } });
+  gateway.io.on("connection", (socket) => socket.on("play", () => socket.join(["game:1", "chat:1"])));
+  await gateway.listen(0, "127.0.0.1");
+  const ann = await join(gateway, "ann");
+  ann.emit("play");
+  await eventually(async () => expect((await gateway.io.in("game:1").fetchSockets()).length).toBe(1));
+
+  gateway.io.to("game:1").emit("moved", "e4");
+  gateway.io.to("chat:1").emit("moved", "ann", "e4");
+  gateway.io.to("game:1").emit("moved", "ann", "e4");
+
+  await eventually(() => expect(ann.events.filter(([name]) => name === "moved")).toHaveLength(2));
+  expect(ann.events.findLast(([name]) => name === "moved")?.[1]).toEqual(["ann", "e4"]);
+  expect(lines).toEqual([
+    {
+      message: "clients receive the arguments of an app's event as one list, because it is a publication",
+      channel: "game:1",
+      event: "moved",
+    },
+  ]);
+});
+
+test("an event to a channel that is lost because Redis is away is named in the log", async () => {
+  const { lines, log } = keptLog();
+  const { hostname, port } = new URL(inject("redisUrl"));
+  const line = await startTcpProxy({ targets: () => [{ host: hostname, port: Number(port) }] });
+  onTestFinished(() => line.stop());
+  const gateway = await embed({ log, redis: `redis://127.0.0.1:${line.port}` });
+  await gateway.listen(0, "127.0.0.1");
+
+  line.cut();
+  gateway.io.to("chat:1").emit("said", 1);
+
+  const lost = () => lines.filter(({ place }) => place === "app.publish");
+  await eventually(() => expect(lost()).toMatchObject([{ channel: "chat:1", event: "said" }]), 10_000);
+  await line.heal();
 });
