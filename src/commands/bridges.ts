@@ -9,7 +9,7 @@ import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { createPacedWarnings } from "../runtime/paced-warnings.ts";
 import type { CommandExecutor } from "./command-executor.ts";
-import type { BridgeStore } from "./bridge-store.ts";
+import type { CommandAdder } from "./command-adder.ts";
 import { createTemplate, maxNames, toText, type Template } from "./template.ts";
 import { parseWith, wrong } from "../protocol/parse-with.ts";
 
@@ -49,7 +49,7 @@ export interface BridgesDeps {
   executor: Pick<CommandExecutor, "perform" | "encode">;
   /** Delivers to this node's subscribers. Throws if the channel's kind is not configured, or too much waits for delivery. */
   deliverLive: (channel: string, event: string, data: string) => void;
-  store: BridgeStore;
+  store: CommandAdder;
   /** True for a status that orders can have. */
   isOrderStatus: (status: string) => boolean;
   /** Users by role; undefined for an unknown order. */

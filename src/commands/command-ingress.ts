@@ -7,7 +7,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics } from "../runtime/metrics.ts";
-import { createBridgeStore } from "./bridge-store.ts";
+import { createCommandAdder } from "./command-adder.ts";
 import { createBridges, type BridgeOptions } from "./bridges.ts";
 import type { DeadCommandStore } from "./dead-command-store.ts";
 import { createRunOnce, type IdempotencyOptions, type RunOnce } from "./idempotency.ts";
@@ -90,7 +90,7 @@ export function createCommandIngress(deps: CommandIngressDeps, options: CommandI
   const schedule = createSchedule({ ...deps, executor, store: createScheduleStore(deps, maxScheduled) });
   const deliverLive = channels.deliverLive.bind(channels);
   const { isOrderStatus } = deps;
-  const store = createBridgeStore(deps);
+  const store = createCommandAdder(deps);
   const partiesOf = (orderId: string) => deps.orders.partiesOf(orderId);
   const bridges = createBridges(
     { subscriber: deps.bridges, executor, deliverLive, store, isOrderStatus, partiesOf, log, metrics },

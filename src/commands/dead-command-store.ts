@@ -2,10 +2,12 @@ import type { RedisClient } from "../redis/connections.ts";
 import {
   createDeadLetterAdder,
   createDeadLetterStore,
+  resentSeconds,
   type DeadLetter,
   type DeadLetterStore,
 } from "../redis/queues/dead-letters.ts";
 import type { Keys } from "../redis/keys.ts";
+import { createCommandAdder } from "./command-adder.ts";
 
 /** The stream `<prefix>:commands:dead`: commands that could not be performed, with the text as received. */
 export interface DeadCommandStore extends DeadLetterStore {
@@ -21,6 +23,7 @@ export function createDeadCommandStore(
 ): DeadCommandStore {
   const stream = keys.deadCommands();
   const add = createDeadLetterAdder(commands, { stream, keys: keys.deadCommandKeys(), max: maxDeadLetters });
+  const adder = createCommandAdder({ commands, keys });
   const store = createDeadLetterStore({
     commands,
     stream,
@@ -29,8 +32,8 @@ export function createDeadCommandStore(
       const [key, command, code, reason] = [text("key"), text("command"), text("code"), text("reason")];
       return { key, command, code, reason, tries: Number(text("tries")) };
     },
-    async resend(command) {
-      await commands.xadd(keys.commands(), "*", "command", command);
+    async resend({ id, command }) {
+      await adder.add(command, { key: `dead:${id}`, forMs: resentSeconds * 1_000 });
     },
   });
   return { ...store, add: (letter) => add({ ...letter, command: letter.command.slice(0, maxCommandLength) }) };

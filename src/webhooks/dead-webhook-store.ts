@@ -20,9 +20,9 @@ export function createDeadWebhookStore({ commands, keys }: { commands: RedisClie
       const { id: key } = parseMessage(message);
       return { command, key, code: "unavailable", reason: text("reason"), tries: Number(text("tries")) };
     },
-    async resend(command) {
+    async resend({ id, command }) {
       const { endpoint, entity, message } = JSON.parse(command) as Record<"endpoint" | "entity" | "message", string>;
-      await queues.enqueue(entity, parseMessage(message), [endpoint], true);
+      await queues.enqueue(entity, parseMessage(message), [endpoint], `dead:${id}`);
     },
   });
 }

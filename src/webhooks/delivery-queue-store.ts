@@ -16,14 +16,14 @@ import { loadScript, type ScriptReply } from "../redis/scripts.ts";
  */
 export interface DeliveryQueueStore {
   /**
-   * `entity` is what the message is about: `order:o-17`, `session:…`, `channel:chat:7`. A message is accepted once per
-   * day, unless `isRepeat` is true.
+   * `entity` is what the message is about: `order:o-17`, `session:…`, `channel:chat:7`. What is named `once` is accepted
+   * once per day; by default, that is the message.
    */
   enqueue(
     entity: string,
     message: WebhookMessage,
     endpoints: readonly string[],
-    isRepeat?: boolean,
+    once?: string,
   ): Promise<EnqueueResult[]>;
   head(endpoint: string, entity: string): Promise<QueuedMessage | undefined>;
   /** Removes a delivered message. Resolves to whether there is a next one, for which the claim is renewed. */
@@ -140,11 +140,11 @@ export function createDeliveryQueueStore(
   }
 
   return {
-    async enqueue(entity, { id, type, body, traceparent = "" }, endpoints, isRepeat = false) {
+    async enqueue(entity, { id, type, body, traceparent = "" }, endpoints, once = id) {
       const reply = await enqueueOnceScript.run(
-        [keys.webhookAccepted(id), keys.deadWebhooks(), ...queueKeys(keys, endpoints, entity)],
+        [keys.webhookAccepted(once), keys.deadWebhooks(), ...queueKeys(keys, endpoints, entity)],
         [
-          isRepeat ? 0 : acceptedSeconds,
+          acceptedSeconds,
           entity,
           id,
           traceparent === "" ? type : `${type};${traceparent}`,

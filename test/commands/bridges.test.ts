@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createBridges, type BridgeOptions, type BridgesDeps } from "../../src/commands/bridges.ts";
 import { createTemplate } from "../../src/commands/template.ts";
-import { createBridgeStore } from "../../src/commands/bridge-store.ts";
+import { createCommandAdder } from "../../src/commands/command-adder.ts";
 import { createKeys } from "../../src/redis/keys.ts";
 import { openKind, reader, recordingSubscriber, startChannelsNode } from "../support/nodes.ts";
 import { publishExecutor } from "../support/publish-executor.ts";
@@ -26,7 +26,7 @@ async function startNodes(
           subscriber: redis.connection("bridges"),
           executor: publishExecutor((request) => channels.publish(request), metrics),
           deliverLive: (channel, event, data) => channels.deliverLive(channel, event, data),
-          store: createBridgeStore({ commands: redis.connection("commands"), keys: createKeys(prefix) }),
+          store: createCommandAdder({ commands: redis.connection("commands"), keys: createKeys(prefix) }),
           isOrderStatus: (status) => ["confirmed", "delivered"].includes(status),
           partiesOf,
           log: quietLog,

@@ -30,9 +30,11 @@ export interface DeadLetterStore {
   find(id: string): Promise<StoredDeadLetter | undefined>;
   remove(id: string): Promise<boolean>;
   count(): Promise<number>;
-  /** Tries again what a dead letter is about. */
-  resend(command: string): Promise<void>;
+  /** Tries again what a dead letter is about; not again within `resentSeconds`. */
+  resend(letter: ResentLetter): Promise<void>;
 }
+
+type ResentLetter = Pick<StoredDeadLetter, "id" | "command">;
 
 export interface DeadLetterStoreDeps {
   commands: RedisClient;
@@ -40,12 +42,14 @@ export interface DeadLetterStoreDeps {
   stream: string;
   /** Parses the fields of an entry. */
   parse: (fields: ReadonlyMap<string, string>) => DeadLetter;
-  resend: (command: string) => Promise<void>;
+  resend: DeadLetterStore["resend"];
 }
 
 export const maxDeadLetters = 100_000;
 /** Seconds within which a repeated key is detected. */
 const keyTtlSeconds = 86_400;
+/** Seconds within which a dead letter is sent once, however often it is replayed. */
+export const resentSeconds = 86_400;
 
 export function createDeadLetterStore({ commands, stream, parse, resend }: DeadLetterStoreDeps): DeadLetterStore {
   const toStored = ([id, flat]: [id: string, fields: string[]]): StoredDeadLetter => ({
@@ -97,11 +101,14 @@ export interface DeadLetterOutcome {
 const pageSize = 100;
 
 export function createDeadLetters(store: DeadLetterStore): DeadLetters {
-  /** Resends before it removes: after a crash in between, it is sent twice rather than never. */
+  /**
+   * Of several who replay a dead letter at the same time one removes it, and for the others it is missing. It is resent
+   * before that, so a crash in between does not lose it; the next replay only removes it then.
+   */
   async function replayOne(id: string): Promise<boolean> {
     const letter = await store.find(id);
     if (letter === undefined) return false;
-    await store.resend(letter.command);
+    await store.resend(letter);
     return store.remove(id);
   }
 
