@@ -107,6 +107,7 @@ export function loadConfig(environment: Environment, readFile: ReadFile = readTe
     demo: readDemo(env, isProduction, trust),
     ...trust,
   };
+  checkPorts(env, config);
   const file = readConfigFile(env, readFile, isProduction);
   // A missing setting may be present under a misspelled name.
   if (file === undefined || problems.length > 0)
@@ -174,10 +175,20 @@ function readListeners(env: EnvironmentReader): Pick<Config, "host" | "port" | "
   const host = readHost(env, "HOST") ?? "0.0.0.0";
   const port = env.integer("PORT", { min: 0, max: 65_535 }) ?? 3_000;
   const metricsPort = env.integer("METRICS_PORT", { min: 0, max: 65_535 });
-  if (metricsPort === port && port !== 0) env.problem("METRICS_PORT", "must differ from PORT");
   // Loopback by default, because metrics contain names of nodes and routes.
   const metricsHost = readHost(env, "METRICS_HOST") ?? "127.0.0.1";
   return { host, port, metrics: metricsPort === undefined ? undefined : { host: metricsHost, port: metricsPort } };
+}
+
+/** 0 is another port each time. */
+function checkPorts(env: EnvironmentReader, { port, metrics, console }: Pick<Config, "port" | "metrics" | "console">) {
+  const taken = new Map([[port, "PORT"]]);
+  for (const [name, address] of [["METRICS_PORT", metrics] as const, ["CONSOLE_PORT", console.address] as const]) {
+    if (address === undefined || address.port === 0) continue;
+    const other = taken.get(address.port);
+    if (other !== undefined) env.problem(name, `must differ from ${other}`);
+    taken.set(address.port, name);
+  }
 }
 
 /** More workers would not be faster. */

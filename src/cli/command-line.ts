@@ -64,11 +64,16 @@ function explain(error: unknown, host: Host): number {
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const isTaken = "code" in error && error.code === "EADDRINUSE";
-  return isTaken
-    ? `${error.message}: another process listens there; set PORT to another port, or end it`
-    : error.message;
+  const hint = "code" in error && listenHints[String(error.code)];
+  return hint ? `${error.message}: ${hint}` : error.message;
 }
+
+const noAddress = "no address of this machine; see HOST, METRICS_HOST and CONSOLE_HOST";
+const listenHints: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another process listens there; set PORT to another port, or end it",
+  EADDRNOTAVAIL: noAddress,
+  ENOTFOUND: noAddress,
+};
 
 /** The commands; `npm run reference` describes them from it. */
 export function createProgram(host: Host, finish: (code: number) => void): Command {

@@ -163,7 +163,7 @@ const orders = z
   })
   .superRefine(({ timeouts, transitions: allowed }, context) => {
     for (const [from, { to }] of Object.entries(timeouts)) {
-      if (allowed[from]?.includes(to) === true) continue;
+      if (Object.hasOwn(allowed, from) && allowed[from]?.includes(to) === true) continue;
       context.addIssue({ code: "custom", path: ["timeouts", from, "to"], message: `must be a transition of ${from}` });
     }
   })
@@ -362,6 +362,23 @@ export const configFile = z
       `must be at least ${seenLateSeconds} more than tokens.maxLifeSeconds: ` +
       "otherwise the session of an open connection could end and no longer be revoked",
     when: always,
-  });
+  })
+  .superRefine(checkAppCosts);
+
+interface FileToCheck {
+  app?: z.output<typeof app> | undefined;
+  limits: z.output<typeof limits>;
+}
+
+/** A message that costs more than a full bucket holds could never be sent. */
+function checkAppCosts({ app: forwarded, limits: { messages, roles } }: FileToCheck, context: z.RefinementCtx): void {
+  const buckets = [messages, ...Object.values(roles ?? {}).flatMap((role) => role.messages ?? [])];
+  const least = Math.min(...buckets.map(({ capacity }) => capacity));
+  for (const [event, { cost = 0 }] of Object.entries(forwarded?.events ?? {}))
+    if (cost > least) {
+      const message = `must be at most the capacity of limits.messages, also by role (${least}), or it could never be allowed`;
+      context.addIssue({ code: "custom", path: ["app", "events", event, "cost"], message });
+    }
+}
 
 export type ParsedFile = z.output<typeof configFile>;

@@ -1,3 +1,5 @@
+import type { GatewayError } from "../protocol/errors.ts";
+import { checkValue } from "../protocol/gate.ts";
 import { inWords } from "../protocol/issue-words.ts";
 import { findRepeatedName } from "../protocol/json-text.ts";
 import { builtInKinds, kindOf } from "../protocol/names.ts";
@@ -46,14 +48,25 @@ function readJson(env: EnvironmentReader, readFile: ReadFile): unknown {
   try {
     const value: unknown = JSON.parse(json);
     const repeated = findRepeatedName(json);
-    if (repeated === undefined) return value;
-    env.problem(pathOf(repeated), "is listed twice");
-    return undefined;
+    if (repeated !== undefined) env.problem(pathOf(repeated), "is listed twice");
+    return repeated === undefined && isAcceptable(env, value) ? value : undefined;
   } catch (error) {
     // V8 quotes the invalid text, which may contain a secret, so only the position is reported.
     const [, place = ""] = /(\(line \d+ column \d+\))/.exec(String(error)) ?? [];
     env.problem(variable, `${quoted(path)} is not JSON ${place}`.trimEnd());
     return undefined;
+  }
+}
+
+/** `__proto__` would be left out in silence. */
+function isAcceptable(env: EnvironmentReader, value: unknown): boolean {
+  try {
+    checkValue(value, { maxDepth: Infinity, maxKeys: Infinity });
+    return true;
+  } catch (error) {
+    const { field = variable, message } = error as GatewayError;
+    env.problem(field, message.replace(`${field}: `, ""));
+    return false;
   }
 }
 

@@ -45,10 +45,14 @@ const behaviour = {
   whenStoreIsAway: z.enum(["open", "closed", "local"]).optional(),
 };
 
+/** Of a token in twelve days; a bucket that refills still slower would take longer than Redis keeps a key. */
+const minRefillPerSecond = 0.000_001;
+const refill = (most: number) => z.number().min(minRefillPerSecond).max(most);
+
 const bucket = ({ capacity, refillPerSecond }: TokenBucketRule, most = 1_000_000) => ({
   ...behaviour,
   capacity: count(most).default(capacity),
-  refillPerSecond: z.number().positive().max(most).default(refillPerSecond),
+  refillPerSecond: refill(most).default(refillPerSecond),
 });
 
 /** How nodes lease tokens in advance. */
@@ -89,7 +93,7 @@ const customName = z.string().regex(/^[\w.-]{1,64}$/, "must have 1 to 64 letters
 const fixedBucket = (most: number) => ({
   ...behaviour,
   capacity: count(most),
-  refillPerSecond: z.number().positive().max(most),
+  refillPerSecond: refill(most),
 });
 
 const roleBucket = (most: number) => z.strictObject({ ...fixedBucket(most), portion }).optional();

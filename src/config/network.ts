@@ -3,8 +3,12 @@ import { plainOrigin, type AllowedOrigins } from "../engine/origins.ts";
 import { quoted, type EnvironmentReader } from "./environment.ts";
 
 /** An IPv6 address may be in brackets, as in an address with a port. */
-export const readHost = (env: EnvironmentReader, name: string): string | undefined =>
-  env.text(name)?.replace(/^\[(.+)\]$/, "$1");
+export function readHost(env: EnvironmentReader, name: string): string | undefined {
+  const host = env.text(name)?.replace(/^\[(.+)\]$/, "$1");
+  if (host !== undefined && isIP(host) === 0 && !/^[\w.-]{1,253}$/.test(host))
+    env.problem(name, `must be an IP address or a host name, without scheme and port, not ${quoted(host)}`);
+  return host;
+}
 
 export function readAllowedOrigins(env: EnvironmentReader, isProduction: boolean): AllowedOrigins {
   const origins = env.list("ALLOWED_ORIGINS") ?? [];

@@ -43,6 +43,7 @@ function readUrls(env: EnvironmentReader, parts: UrlParts): string[] {
   const given = env.list("REDIS_URL") ?? [];
   const urls = given.flatMap((url) => readUrl(env, "REDIS_URL", url) ?? []);
   checkAlike(env, urls.map(parseRedisUrl));
+  if (given.length > 1 && (parts.db ?? 0) !== 0) env.problem("REDIS_DB", "must be 0: a Cluster has only database 0");
   const made = urlOfParts(env, parts, given.length > 0 || isSentinel(env));
   if (made !== undefined) return [made].flatMap((url) => readUrl(env, "REDIS_HOST", url) ?? []);
   return urls.map((url) => withParts(env, url, parts));
