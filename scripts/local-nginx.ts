@@ -12,6 +12,8 @@ export interface LocalNginxOptions {
   nodes: readonly string[];
   /** Folder of its configuration, logs and pid file. */
   folder: string;
+  /** How long a node may say nothing, in nginx's words. @default as in the file */
+  readTimeout?: string;
 }
 
 /** Runs the project's nginx.conf with local addresses; resolves when it listens. */
@@ -28,9 +30,10 @@ export async function startLocalNginx(options: LocalNginxOptions): Promise<Child
   return child;
 }
 
-/** Replaces addresses and paths only; stickiness, retries and timeouts stay as in the file. */
-export function localConf(conf: string, { port, nodes, folder }: LocalNginxOptions): string {
+/** Replaces addresses and paths, and on request one timeout; stickiness and retries stay as in the file. */
+export function localConf(conf: string, { port, nodes, folder, readTimeout = "15s" }: LocalNginxOptions): string {
   return conf
+    .replace("proxy_read_timeout 15s", `proxy_read_timeout ${readTimeout}`)
     .replace("listen 8080", `listen 127.0.0.1:${port}`)
     .replaceAll(/\bnode-([1-3]):3000\b/g, (_, number: string) => nodes[Number(number) - 1] ?? "")
     .replace("/var/log/nginx/access.log", join(folder, "access.log"))

@@ -53,12 +53,11 @@ describe.skipIf(!needs.nginx.isInstalled())("nginx.conf", () => {
   });
 
   test("retries reads, and writes with an idempotency key, but no other write", async () => {
-    // A new nginx for each: one that met three broken nodes asks none of them for two seconds.
+    const seen: string[] = [];
+    const { ask } = await nginxBefore([breakingNode(seen), breakingNode(seen), breakingNode(seen)]);
     const tries = async (method: string, headers: Record<string, string> = {}): Promise<number> => {
-      const seen: string[] = [];
-      const { ask } = await nginxBefore([breakingNode(seen), breakingNode(seen), breakingNode(seen)]);
       await ask(method, "/v1/x", headers, method === "GET" ? undefined : "{}");
-      return seen.length;
+      return seen.splice(0).length;
     };
 
     expect(await tries("GET")).toBe(3);
@@ -95,6 +94,36 @@ describe.skipIf(!needs.nginx.isInstalled())("nginx.conf", () => {
     const { ask } = await nginxBefore([1, 2, 3].map(() => (refusing.address() as AddressInfo).port));
 
     expect(await ask("POST", "/v1/publish", {}, "{}")).toMatchObject({ status: 502, body: "app_failed" });
+  });
+
+  test("passes on why all nodes refuse, each time, and lets other calls through", async () => {
+    const refusing = createServer(({ url }, outgoing) => {
+      if (url === "/healthz") outgoing.end("ok");
+      else outgoing.writeHead(503).end("writes_refused");
+    });
+    await listening(refusing);
+    const { ask } = await nginxBefore([1, 2, 3].map(() => (refusing.address() as AddressInfo).port));
+
+    for (const path of ["/v1/publish", "/v1/publish", "/v1/stream", "/readyz"])
+      expect((await ask("GET", path)).body).toBe("writes_refused");
+    expect((await ask("POST", "/v1/publish", { "idempotency-key": "k" }, "{}")).body).toBe("writes_refused");
+    expect((await ask("POST", "/v1/publish", {}, "{}")).body).toBe("writes_refused");
+    expect((await ask("GET", "/healthz")).body).toBe("ok");
+  });
+
+  test("asks another node than one that is frozen, and waits for clients that are asked", async () => {
+    const frozen = createServer(({ url }, outgoing) => {
+      if (url?.endsWith("/request") === true) setTimeout(() => outgoing.end("asked"), 1_500);
+    });
+    await listening(frozen);
+    const { port } = frozen.address() as AddressInfo;
+    const { ask } = await nginxBefore([port, named("alive"), port], "1s");
+
+    const keyed = await many(3, () => ask("POST", "/v1/publish", { "idempotency-key": "k" }, "{}"));
+    const asked = await Promise.all([1, 2, 3].map(() => ask("POST", "/v1/users/a%2Fb/request", {}, "{}")));
+
+    expect(keyed.map(({ body }) => body)).toEqual(["alive", "alive", "alive"]);
+    expect(asked.map(({ body }) => body).toSorted()).toEqual(["alive", "asked", "asked"]);
   });
 
   test("keeps the body of a retried write", async () => {
@@ -202,11 +231,16 @@ interface Answer {
 }
 type Ask = (method: string, path: string, headers?: Record<string, string>, body?: string) => Promise<Answer>;
 
-async function nginxBefore(nodes: AnyNode[]): Promise<{ ask: Ask }> {
+async function nginxBefore(nodes: AnyNode[], readTimeout?: string): Promise<{ ask: Ask }> {
   const folder = temporaryFolder();
   const addresses = await Promise.all(nodes.map(async (node) => `127.0.0.1:${await startNode(node)}`));
   const port = await freePort();
-  const nginx = await startLocalNginx({ port, nodes: addresses, folder });
+  const nginx = await startLocalNginx({
+    port,
+    nodes: addresses,
+    folder,
+    ...(readTimeout !== undefined && { readTimeout }),
+  });
   onTestFinished(async () => {
     const exit = once(nginx, "exit");
     nginx.kill("SIGTERM");
