@@ -22,6 +22,7 @@ import { ConfigError, type Problem } from "./config/problems.ts";
 import { readRedisAddress } from "./config/redis.ts";
 import type { OperatorAccount } from "./operator/operators.ts";
 import type { RedisAddress } from "./redis/addresses.ts";
+import type { SettingSources } from "./config/sources.ts";
 import { unknownVariables } from "./config/unknown-variables.ts";
 import { variables } from "./config/variables.ts";
 import { hasReadableLogin, unreadableLogin } from "./config/values.ts";
@@ -68,7 +69,7 @@ export interface Config extends FileConfig {
     readonly payloads: "mask" | "show";
   };
   /** Which variables and which settings of the file are set; all others have their defaults. */
-  readonly sources: { readonly environment: readonly string[]; readonly file: readonly string[] };
+  readonly sources: SettingSources;
   /** A module whose default export receives the gateway before it accepts connections. */
   readonly appFile: string | undefined;
   /** A module whose default export is a contract, which checks what is sent. */

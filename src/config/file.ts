@@ -7,6 +7,7 @@ import { defaultBridges, developmentFile } from "./defaults.ts";
 import { quoted, type EnvironmentReader, type ReadFile } from "./environment.ts";
 import { configFile, type ParsedFile } from "./file-schema.ts";
 import { pathOf, problemsOf } from "./file-problems.ts";
+import { flatten } from "./sources.ts";
 import { didYouMean } from "./suggestion.ts";
 
 /** Settings of the JSON file including defaults. */
@@ -29,7 +30,10 @@ export function readConfigFile(
   for (const { name, message } of problemsOf(result.error, configFile)) env.problem(name, message);
   if (!result.success) return undefined;
   const { $schema: _ofEditors, ...file } = result.data;
-  const config = { ...withDefaults(file, isProduction), given: Object.keys(json as object) };
+  const config = {
+    ...withDefaults(file, isProduction),
+    given: Object.keys(flatten(json as object)).filter((path) => path !== "$schema"),
+  };
   config.bridges.forEach((bridge, index) => checkBridge(env, bridge, index, config.channels));
   return config;
 }

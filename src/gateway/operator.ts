@@ -5,6 +5,7 @@ import type { Schedule } from "../commands/schedule.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
 import { readStreamBacklog } from "../commands/stream-backlog.ts";
 import { maskSecrets } from "../config/masking.ts";
+import { flatten, sourceOf } from "../config/sources.ts";
 import type { ConnectionRegistry } from "../connections/connections.ts";
 import type { BackendAct } from "../http/backend-api.ts";
 import type { Readiness } from "../http/readiness.ts";
@@ -78,7 +79,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
   const reporter = new NodeReporter({ ...parts, nodeId, version, metrics, connections, clock, ownClock: systemClock });
   // Their sources are shown by themselves, and every node has another name.
   const { sources, nodeId: _nodeId, ...shared } = config;
-  const settings = flat(maskSecrets(shared));
+  const settings = flatten(maskSecrets(shared));
   answerOperators(queries, {
     nodeId,
     connections,
@@ -143,7 +144,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
         extent: createChannelLog(store).extent,
         kinds,
         storeState: () => stateOf(store),
-        sources,
+        sources: { ...sources, of: (name) => sourceOf(name, sources) },
         showPayloads,
       }),
       ...createTraceRoutes({ traces: new TraceService({ queries, clock }), showPayloads }),
@@ -217,16 +218,4 @@ async function sampleKeys({ commands, keys }: Pick<Store, "commands" | "keys">) 
   const found = (await Promise.all(sample).catch(() => undefined))?.filter((key) => key !== null);
   if (found === undefined) return {};
   return { sampledKeys: found.length, foreignKeys: found.filter((key) => !key.startsWith(`${keys.prefix}:`)).length };
-}
-
-/** Settings by their paths: `limits.http.requests`. Lists are one setting. */
-function flat(value: object, prefix = ""): Record<string, unknown> {
-  const entries = Object.entries(value).flatMap(([name, item]): [string, unknown][] => {
-    const path = prefix === "" ? name : `${prefix}.${name}`;
-    const isBranch = typeof item === "object" && item !== null && !Array.isArray(item);
-    return isBranch && Object.keys(item as object).length > 0
-      ? Object.entries(flat(item as object, path))
-      : [[path, item]];
-  });
-  return Object.fromEntries(entries);
 }

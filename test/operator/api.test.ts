@@ -178,7 +178,16 @@ describe("over two nodes", () => {
     const { body } = await heardOfAll(() => backend(n2.url, viewer).call("GET", "/v1/operator/settings"));
 
     expect(body.sources.environment).toEqual(expect.arrayContaining(["OPERATORS", "DRAIN_TIMEOUT_MS", "NODE_ID"]));
-    expect(body.sources.file).toEqual(["channels"]);
+    expect(body.sources.file).toEqual(["channels.chat.subscribe", "channels.private.subscribe"]);
+    const settings = new Map<string, any>(body.settings.map((setting: any) => [setting.name, setting]));
+    expect(settings.get("drainTimeoutMs")).toMatchObject({ source: "environment", variables: ["DRAIN_TIMEOUT_MS"] });
+    expect(settings.get("redis.url")).toMatchObject({ source: "environment", variables: ["REDIS_URL"] });
+    expect(settings.get("channels.chat.subscribe")).toMatchObject({ value: "public", source: "file" });
+    expect(settings.get("limits.http.requests")).toEqual({
+      name: "limits.http.requests",
+      value: 60_000,
+      source: "default",
+    });
     expect(body.differences).toContainEqual({ name: "drainTimeoutMs", values: { n1: 2_000, n2: 1_234 } });
     expect(JSON.stringify(body)).not.toMatch(/-secret-of-at-least/);
   });

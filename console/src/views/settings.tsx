@@ -5,8 +5,7 @@ import { usePoll } from "../use-poll.ts";
 
 interface Settings {
   nodeId: string;
-  settings: { name: string; value: unknown }[];
-  sources: { environment: string[]; file: string[] };
+  settings: { name: string; value: unknown; source: "default" | "file" | "environment"; variables?: string[] }[];
   differences: { name: string; values: Record<string, unknown> }[];
   silent: string[];
 }
@@ -16,7 +15,7 @@ export function SettingsView() {
   const polled = usePoll(() => get<Settings>("settings"), []);
   return (
     <Loaded of={polled}>
-      {({ nodeId, settings, sources, differences, silent }) => (
+      {({ nodeId, settings, differences, silent }) => (
         <>
           <Silent nodes={silent} />
           <Card title="Differences between nodes">
@@ -25,11 +24,6 @@ export function SettingsView() {
             ) : (
               <Differences of={differences} />
             )}
-          </Card>
-          <Card title="Sources">
-            <p>Environment: {sources.environment.join(", ") || "none"}</p>
-            <p>File: {sources.file.join(", ") || "none"}</p>
-            <p class="soft">Everything else has its default.</p>
           </Card>
           <Card title={`Effective settings of ${nodeId}`}>
             <form class="search" role="search" onSubmit={(event) => event.preventDefault()}>
@@ -44,6 +38,7 @@ export function SettingsView() {
               columns={[
                 { title: "Setting", cell: ({ name }) => <code>{name}</code> },
                 { title: "Value", cell: ({ value }) => <code class="payload">{JSON.stringify(value)}</code> },
+                { title: "Source", cell: ({ source, variables }) => variables?.join(", ") ?? source },
               ]}
             />
           </Card>

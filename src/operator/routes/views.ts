@@ -48,7 +48,12 @@ export interface OperatorViewDeps {
   kinds: Kinds;
   /** State of the store, in numbers and words. */
   storeState: () => Promise<object>;
-  sources: { environment: readonly string[]; file: readonly string[] };
+  sources: {
+    environment: readonly string[];
+    file: readonly string[];
+    /** Of a setting, by its name. */
+    of: (name: string) => object;
+  };
   /** Whether viewers see payloads. */
   showPayloads: boolean;
 }
@@ -304,5 +309,9 @@ function settings({ operator, sources }: OperatorViewDeps): Route {
     summary: "The effective settings with secrets masked, where they come from, and in which nodes differ.",
     answer: settingsAnswer,
   } as const;
-  return route(definition, async () => ({ body: { ...(await operator.settings()), sources } }));
+  const { of, ...given } = sources;
+  return route(definition, async () => {
+    const { settings: own, ...rest } = await operator.settings();
+    return { body: { ...rest, settings: own.map((one) => ({ ...one, ...of(one.name) })), sources: given } };
+  });
 }

@@ -325,7 +325,16 @@ export const channelAnswer = z.object({
 
 export const settingsAnswer = z.object({
   nodeId: z.string(),
-  settings: z.array(z.object({ name: z.string(), value: z.unknown() })).meta({ description: "Secrets are masked." }),
+  settings: z
+    .array(
+      z.object({
+        name: z.string(),
+        value: z.unknown(),
+        source: z.enum(["default", "file", "environment"]).meta({ description: "Where the node has the value from." }),
+        variables: z.array(z.string()).optional().meta({ description: "With the source `environment`: which." }),
+      }),
+    )
+    .meta({ description: "Secrets are masked." }),
   sources: z.object({
     environment: z.array(z.string()).meta({ description: "Variables that are set." }),
     file: z.array(z.string()).meta({ description: "Settings that are in the file; all others have their defaults." }),
