@@ -9,7 +9,13 @@ import { heardOfAll } from "./heard-of-all.ts";
 
 const admin = "admin-secret-of-at-least-thirty-two-bytes";
 const viewer = "viewer-secret-of-at-least-thirty-two-bytes";
-const file = { channels: { chat: { subscribe: "public" }, private: { subscribe: "granted" } } };
+const file = {
+  channels: {
+    chat: { subscribe: "public" },
+    room: { subscribe: "public", presence: true },
+    private: { subscribe: "granted" },
+  },
+};
 
 const startNode = (nodeId: string, prefix: string, env: Record<string, string> = {}): Promise<TestGateway> =>
   startGateway({
@@ -39,6 +45,8 @@ describe("over two nodes", () => {
     const otherId = other.id;
     await first.emitWithAck("subscribe", { channel: "chat:1" });
     await other.emitWithAck("subscribe", { channel: "chat:1" });
+    await second.emitWithAck("subscribe", { channel: "room:1" });
+    await second.emitWithAck("presence:set", { channel: "room:1", data: { typing: true } });
     expect(await first.emitWithAck("subscribe", { channel: "private:1" })).toMatchObject({ ok: false });
     await n1.call("POST", "/v1/publish", { channel: "chat:1", event: "said", data: { text: "hello" } });
     for (const client of [first, other]) await eventually(() => expect(told(client, "publication")).toHaveLength(1));
@@ -87,6 +95,10 @@ describe("over two nodes", () => {
       nodeId: "n1",
       channels: [{ channel: "user:alice" }, { channel: "chat:1", offset: 1 }],
     });
+    expect(user.presence).toEqual([{ channel: "room:1", connections: 1, data: { typing: true } }]);
+    expect((await asViewer("GET", "/v1/operator/users/alice")).body.presence).toEqual([
+      { channel: "room:1", connections: 1 },
+    ]);
     const channel = await get("channels/chat:1");
     expect(channel.subscribers).toEqual([
       { nodeId: "n1", subscribers: 1, offset: 1, queuedBytes: 0 },
@@ -178,7 +190,9 @@ describe("over two nodes", () => {
     const { body } = await heardOfAll(() => backend(n2.url, viewer).call("GET", "/v1/operator/settings"));
 
     expect(body.sources.environment).toEqual(expect.arrayContaining(["OPERATORS", "DRAIN_TIMEOUT_MS", "NODE_ID"]));
-    expect(body.sources.file).toEqual(["channels.chat.subscribe", "channels.private.subscribe"]);
+    expect(body.sources.file).toEqual(
+      expect.arrayContaining(["channels.chat.subscribe", "channels.private.subscribe"]),
+    );
     const settings = new Map<string, any>(body.settings.map((setting: any) => [setting.name, setting]));
     expect(settings.get("drainTimeoutMs")).toMatchObject({ source: "environment", variables: ["DRAIN_TIMEOUT_MS"] });
     expect(settings.get("redis.url")).toMatchObject({ source: "environment", variables: ["REDIS_URL"] });

@@ -48,6 +48,11 @@ export function QueuesView() {
             <div>
               <dt>Commands in progress</dt>
               <dd>{number(pending.reduce((sum, { count }) => sum + count, 0))}</dd>
+              {pending.map(({ consumer, count }) => (
+                <dd key={consumer} class="soft">
+                  {consumer}: {number(count)}
+                </dd>
+              ))}
             </div>
             <div>
               <dt>Oldest command</dt>

@@ -1,6 +1,6 @@
 import { get, post } from "../api.ts";
 import { age, number, time } from "../format.ts";
-import { Act, Card, Empty, link, Loaded, Silent, Table } from "../parts.tsx";
+import { Act, Card, Empty, link, Loaded, Payload, Silent, Table } from "../parts.tsx";
 import { mayAct } from "../session.ts";
 import { Lookup } from "../lookup.tsx";
 import { usePoll } from "../use-poll.ts";
@@ -27,6 +27,7 @@ interface User {
   userId: string;
   block?: { until?: number; reason?: string };
   limits: { buckets: { limiter: string; role?: string; capacity: number; left: number }[]; refused: number };
+  presence: { channel: string; connections: number; data?: unknown }[];
   orders: Order[];
   sessions: {
     sessionId: string;
@@ -58,7 +59,7 @@ function UserDetails({ userId }: { userId: string }) {
     `${(await post<Record<string, number>>(`${path}/${act}`, act === "disconnect" ? {} : undefined))[name]} ${name}`;
   return (
     <Loaded of={polled}>
-      {({ sessions, connections, silent, block, limits, orders }) => (
+      {({ sessions, connections, silent, block, limits, presence, orders }) => (
         <>
           <Silent nodes={silent} />
           {block !== undefined && (
@@ -100,6 +101,9 @@ function UserDetails({ userId }: { userId: string }) {
           {mayAct() && <UserActs userId={userId} path={path} isBlocked={block !== undefined} onDone={polled.reload} />}
           <div class="columns">
             <Limits limits={limits} userId={userId} onDone={polled.reload} />
+            <Card title="Presence">
+              {presence.length === 0 ? <Empty>Present in no channel.</Empty> : <Presence presence={presence} />}
+            </Card>
             <Card title="Last orders">
               {orders.length === 0 ? <Empty>No order.</Empty> : <Orders orders={orders} />}
             </Card>
@@ -141,6 +145,21 @@ function Limits({ limits, userId, onDone }: Pick<User, "limits" | "userId"> & { 
         </p>
       )}
     </Card>
+  );
+}
+
+function Presence({ presence }: Pick<User, "presence">) {
+  return (
+    <Table
+      caption="Presence"
+      rows={presence}
+      keyOf={({ channel }) => channel}
+      columns={[
+        { title: "Channel", cell: ({ channel }) => <a href={link("channel", channel)}>{channel}</a> },
+        { title: "Connections", isNumber: true, cell: ({ connections }) => number(connections) },
+        { title: "Data", cell: ({ data }) => (data === undefined ? "–" : <Payload value={data} />) },
+      ]}
+    />
   );
 }
 

@@ -12,6 +12,7 @@ import {
   operatorChannelQuery,
   userAnswer,
   userScoresAnswer,
+  type ConnectionSummary,
   type OperatorRole,
 } from "../../protocol/operator/operator.ts";
 import {
@@ -71,6 +72,7 @@ const shownOrders = 20;
 const shownScores = 50;
 const shownMembers = 50;
 const shownKeys = 50;
+const shownPresence = 20;
 
 /** Everything an operator can see. */
 export function createOperatorViews(deps: OperatorViewDeps): Route[] {
@@ -130,16 +132,17 @@ function connections({ operator }: OperatorViewDeps): Route {
   });
 }
 
-function user({ operator, sessions, orders }: OperatorViewDeps): Route {
+function user(deps: OperatorViewDeps): Route {
+  const { operator, sessions, orders, showPayloads } = deps;
   const definition = {
     ...common,
     path: "/v1/operator/users/{userId}",
     operationId: "readOperatorUser",
-    summary: "A user's sessions, connections on all nodes, limits, block and last orders.",
+    summary: "A user's sessions, connections on all nodes, presence, limits, block and last orders.",
     params: userParams,
     answer: userAnswer,
   } as const;
-  return route(definition, async ({ params: { userId } }) => {
+  return route(definition, async ({ params: { userId }, role }) => {
     const [list, block, limits, page, last] = await Promise.all([
       sessions.list(userId),
       sessions.blockOf(userId),
@@ -150,8 +153,28 @@ function user({ operator, sessions, orders }: OperatorViewDeps): Route {
     const shown = list.map(({ userId: _userId, data: _private, revision: _order, ...session }) => session);
     const { connections: open = [], silent = [] } = page ?? {};
     const known = { userId, ...(block === undefined ? {} : { block }), limits, sessions: shown };
-    return { body: { ...known, orders: last.orders.map(toUserOrder(userId)), connections: open, silent } };
+    const presence = await presenceOf(deps, userId, open, seesPayloads(role, showPayloads));
+    return { body: { ...known, presence, orders: last.orders.map(toUserOrder(userId)), connections: open, silent } };
   });
+}
+
+/** The user as member of the channels that its connections are subscribed to. */
+async function presenceOf(
+  { kinds, members }: OperatorViewDeps,
+  userId: string,
+  connections: readonly ConnectionSummary[],
+  withData: boolean,
+) {
+  const subscribed = new Set(connections.flatMap(({ channels }) => channels.map(({ channel }) => channel)));
+  const shown = [...subscribed].filter((name) => kinds.of(name).presence).slice(0, shownPresence);
+  const found = shown.map(async (name) => {
+    const member = (await members.of(name)).members.find((one) => one.userId === userId);
+    if (member === undefined) return [];
+    const { data } = member;
+    const ownData = withData && data !== undefined ? { data } : {};
+    return [{ channel: name, connections: member.connections, ...ownData }];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 const toUserOrder =

@@ -271,6 +271,15 @@ export const userAnswer = z.object({
     buckets: z.array(limitState),
     refused: z.int().meta({ description: "Requests that limits refused in the last minute." }),
   }),
+  presence: z
+    .array(
+      z.object({
+        channel: z.string(),
+        connections: z.int(),
+        data: z.unknown().optional().meta({ description: masked }),
+      }),
+    )
+    .meta({ description: "Channels in which others see the user, at most 20." }),
   orders: z
     .array(z.object({ orderId: z.string(), status: z.string(), role: z.string(), updatedAt: timestamp }))
     .meta({ description: "The last 20, the newest first." }),
