@@ -1,10 +1,11 @@
 import type { Namespace, Server, Socket } from "socket.io";
 import type { Identity } from "../auth/identity.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import { tokenIn, type PendingHandshakes } from "./handshake.ts";
 import type { ConnectionLifecycle } from "./lifecycle.ts";
 import { SocketConnection } from "./socket-connection.ts";
-import { engineSocketOf, hideCredentials, useFirst } from "./socket-io.ts";
+import { engineSocketOf, forgetIfRefused, hideCredentials, useFirst } from "./socket-io.ts";
 import { nameUser, renameUser } from "./socket-user.ts";
 
 export interface NamespacesDeps {
@@ -13,7 +14,11 @@ export interface NamespacesDeps {
   /** Throws unless the token belongs to the user and session of the connection. */
   checkToken: (identity: Identity, token: unknown) => Promise<unknown>;
   failures: ErrorReporter;
+  clock: Pick<Clock, "after">;
 }
+
+/** A namespace that has refused its client counts for so long among those that it has entered, which bounds its attempts. */
+const forgetRefusedMs = 1_000;
 
 /**
  * Other namespaces than the main one, for apps. A client has one connection: the first namespace that it enters
@@ -34,6 +39,7 @@ export class Namespaces {
 
   #prepare(namespace: Namespace): void {
     useFirst(namespace, (socket, next) => {
+      forgetIfRefused(socket, (forget) => this.#deps.clock.after(forgetRefusedMs, forget));
       this.#enter(socket, next).catch((error: unknown) => this.#deps.failures.report("socket.namespace", error));
     });
     namespace.prependListener("connection", (socket: Socket) => this.#start(socket));

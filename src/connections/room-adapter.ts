@@ -58,6 +58,8 @@ export function createRoomAdapter(deps: RoomAdapterDeps, options: RoomAdapterOpt
   const parser = createTaggedParser(createAdapterParser(refuse), tag);
   const { key = "socket.io", requestsTimeoutMs: requestsTimeout = 2_000 } = options;
   const publisher = new SafePublisher(deps, tag);
+  // Each namespace adds its own, and an app may have any number.
+  deps.subscriber.setMaxListeners(0);
   // Socket.IO calls it with `new`, so it cannot be an arrow function.
   return function (namespace: Namespace) {
     const subscriber = new GuardedSubscriber(deps, { parser, refuse, tag }, { namespace, key });

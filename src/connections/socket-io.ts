@@ -23,6 +23,8 @@ interface SocketIoParts {
   packet(packet: { type: PacketType; data: readonly unknown[]; id: number }): void;
   /** Receives an event. */
   onevent(packet: { data: unknown[] }): void;
+  /** Answers a handshake that middleware refuses. */
+  _error(error: unknown): void;
   /** Runs the socket's middleware, then its listeners. */
   dispatch(event: unknown[]): void;
 }
@@ -64,6 +66,17 @@ export const engineSocketOf = (socket: Socket): EngineSocket => partsOf(socket).
 export const isEnteringMain = (socket: Socket): boolean => partsOf(socket).client.decoder.isEntering;
 
 export const refusedMain = (socket: Socket): void => void (partsOf(socket).client.decoder.isEntering = false);
+
+/** A namespace that refuses the socket does not count among those that its client has entered, once `later` calls back. */
+export function forgetIfRefused(socket: Socket, later: (forget: () => void) => void): void {
+  const parts = partsOf(socket);
+  const { decoder } = parts.client;
+  const answer = parts._error.bind(socket);
+  parts._error = (error) => {
+    later(() => decoder.refusedForeign());
+    answer(error);
+  };
+}
 
 /** From now on another CONNECT is a fault. Socket.IO itself would close the transport without a reason. */
 export const refuseConnects = (socket: Socket): void => void (partsOf(socket).client.decoder.isConnected = true);

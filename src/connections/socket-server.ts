@@ -105,7 +105,10 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   if (recoveryAdapter !== undefined) io.use((socket, next) => recoveryAdapter.resume(socket, next));
   if (deps.app !== undefined) io.use((socket, next) => nameUserOf(socket, handshakes, next));
   if (deps.namespaces !== undefined)
-    new Namespaces({ ...deps.namespaces, handshakes, lifecycle, failures }).serve(io, deps.namespaces.names);
+    new Namespaces({ ...deps.namespaces, handshakes, lifecycle, failures, clock: deps.clock }).serve(
+      io,
+      deps.namespaces.names,
+    );
   io.on("connection", (socket) => {
     const authenticated = handshakes.complete(socket);
     const resumed = recoveryAdapter?.complete(socket);

@@ -171,6 +171,11 @@ export class GatedDecoder {
     else setImmediate(() => this.#listener?.({ type: PacketType.CONNECT, nsp, data }));
   }
 
+  /** Another namespace that it asked to enter has refused the client. */
+  refusedForeign(): void {
+    this.#foreignNamespaces -= 1;
+  }
+
   #leave(nsp: string): void {
     this.#foreignNamespaces -= 1;
     this.#listener?.({ type: PacketType.DISCONNECT, nsp });

@@ -1,6 +1,7 @@
 import { Manager, type Socket } from "socket.io-client";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { AppRequest } from "../../src/index.ts";
+import { createTestGateway } from "../../src/testing/testing.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { json, secret, startApp, type Forwarded } from "./http-app.ts";
 import { embed } from "./support.ts";
@@ -165,6 +166,48 @@ describe("namespaces of the configuration", () => {
 });
 
 describe("namespaces of an app in this process", () => {
+  test("that refuse a client again and again do not end its connection, at 32 attempts a second", async () => {
+    const gateway = await createTestGateway({
+      app({ io }) {
+        io.of("/admin").use((_socket, next) => next(new Error("not yet")));
+      },
+    });
+    onTestFinished(() => gateway.close().then(() => undefined));
+    const ann = await gateway.connect("ann");
+    const admin = ann.socket.io.socket("/admin", { auth: {} });
+    onTestFinished(() => void admin.disconnect());
+    let refusals = 0;
+    const refused = async (): Promise<void> => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      admin.once("connect_error", () => resolve());
+      admin.connect();
+      await promise;
+      refusals += 1;
+    };
+    for (let round = 0; round < 3; round += 1) {
+      while (refusals % 31 !== 30) await refused();
+      await refused();
+      await gateway.clock.advance(1_500);
+    }
+
+    expect([refusals, ann.socket.connected]).toEqual([93, true]);
+    for (let attempt = 0; attempt < 33; attempt += 1) admin.connect();
+    expect(await ann.next("closing")).toMatchObject({ message: "Too many namespaces." });
+  });
+
+  test("may be any number, without a warning of Node about listeners", async () => {
+    const warnings: string[] = [];
+    const warned = ({ name }: Error): void => void warnings.push(name);
+    process.on("warning", warned);
+    onTestFinished(() => void process.off("warning", warned));
+    const gateway = await embed();
+
+    for (let number = 0; number < 12; number += 1) gateway.io.of(`/floor-${number}`);
+    await gateway.io.of("/floor-11").fetchSockets();
+
+    expect(warnings).toEqual([]);
+  });
+
   test("authenticate their clients, before the app's own middleware, also dynamic ones", async () => {
     const gateway = await embed();
     const seen: string[] = [];
