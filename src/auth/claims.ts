@@ -100,8 +100,7 @@ export function readSubscription(
   if (!isFiniteNumber(exp) || !Number.isSafeInteger(exp) || !isFiniteNumber(iat)) return undefined;
   if (typeof publish !== "boolean") return undefined;
   // An expired token is told apart only if everything else is right.
-  const startsAt = Math.min(iat, exp - 1);
-  if (timeFault(payload, startsAt, exp, rules, now) !== undefined) return undefined;
+  if (timeFault(payload, iat, exp, rules, now) !== undefined) return undefined;
   if (!hasGoodIssuer(iss, rules) || !hasGoodAudience(aud, rules)) return undefined;
   return { userId: sub, channel, expiresAt: exp * 1_000, mayPublish: publish };
 }
@@ -116,7 +115,8 @@ function timeFault(
   const latest = now / 1_000 + clockToleranceSeconds;
   if (nbf !== undefined && !(isFiniteNumber(nbf) && nbf <= latest)) return "claim_nbf";
   if (iat > latest) return "claim_iat";
-  if (exp <= iat) return "claim_exp";
+  // What has ended is `token_expired`, also if it was issued after its end, as libraries sign one with a negative lifetime.
+  if (exp <= 0 || (exp <= iat && exp * 1_000 > now)) return "claim_exp";
   return exp - iat <= maxLifeSeconds ? undefined : "lifetime";
 }
 

@@ -154,6 +154,12 @@ describe("refused as token_expired", () => {
     expect((await refusalOf(withSecret.verify(token))).code).toBe("token_expired");
     await expect(withSecret.read(token)).resolves.toMatchObject({ tokenId: "token-1" });
   });
+
+  it("one that was signed now with a negative lifetime, as libraries do", async () => {
+    const token = claiming({ iat: seconds, exp: seconds - 10 });
+
+    expect((await refusalOf(withSecret.verify(token))).code).toBe("token_expired");
+  });
 });
 
 it("nothing a header names is ever fetched", async () => {
