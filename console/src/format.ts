@@ -6,7 +6,14 @@ export const bytes = (value: number): string => {
   return `${number(Math.round((value / 1_024 ** unit) * 10) / 10)} ${units[unit]}`;
 };
 
-export const time = (ms: number): string => new Date(ms).toISOString().replace("T", " ").slice(0, 19);
+/** The last moment that a `Date` can be; backends may name later ones for “never”. */
+const lastMs = 8.64e15;
+
+export const time = (ms: number): string =>
+  new Date(Math.min(ms, lastMs))
+    .toISOString()
+    .replace("T", " ")
+    .replace(/\.\d+Z$/, "");
 
 /** `3 s`, `5 min`, `2 h`, `4 d`. */
 export function age(ms: number): string {

@@ -37,10 +37,14 @@ export function usePoll<T>(load: () => Promise<T>, inputs: readonly unknown[], e
         show(number, ({ data }) => ({ ...(data === undefined ? {} : { data }), error: message }));
       }
     };
+    // A page that was opened in the background loads when it is looked at.
+    const lookedAt = (): void => void ((started === 0 || everyMs !== undefined) && run());
+    document.addEventListener("visibilitychange", lookedAt);
     void run();
     const timer = everyMs === undefined ? undefined : setInterval(() => void run(), everyMs);
     return () => {
       isCurrent = false;
+      document.removeEventListener("visibilitychange", lookedAt);
       clearInterval(timer);
     };
   }, [...inputs, turn]);

@@ -272,6 +272,29 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
     expect(await rowsOf(page, "Entries").allInnerTexts()).toEqual([expect.stringContaining("777")]);
   });
 
+  test("a page that was opened in the background loads when it is looked at; a block without an end is shown", async () => {
+    const node = await startGateway({ env: { OPERATORS: operators } });
+    const { status } = await node.call("PUT", "/v1/users/zed/block", { until: Number.MAX_SAFE_INTEGER });
+    expect(status).toBe(200);
+    const page = await openConsole(node.url, "admin");
+    const setHidden = (isHidden: boolean) =>
+      page.evaluate(`
+        Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      `);
+
+    await setHidden(true);
+    await openView(page, "Audit");
+    await page.getByText("Loading …").waitFor();
+    await setHidden(false);
+    await rowsOf(page, "Acts").getByText("zed").waitFor();
+
+    await openView(page, "User");
+    await page.getByRole("textbox", { name: "User" }).fill("zed");
+    await page.keyboard.press("Enter");
+    await page.getByText("Blocked until +275760-09-13 00:00:00.").waitFor();
+  });
+
   test("an admin changes a user's rights, blocks the user, clears limits and asks a client; publishes and deletes", async () => {
     const node = await startNode("n1", freshPrefix());
     const login = await node.signIn("alice");

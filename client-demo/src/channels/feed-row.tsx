@@ -1,5 +1,5 @@
 import type { FeedItem, ShownPublication } from "../model/feed.ts";
-import { dataText, timeOfDay } from "../parts/format.ts";
+import { dataText, isoTime, timeOfDay } from "../parts/format.ts";
 
 const tags = { history: "earlier", live: undefined, recovered: "recovered" };
 
@@ -22,7 +22,7 @@ export function FeedRow({ item }: { item: FeedItem }) {
         {tag !== undefined && <span class="tag">{tag}</span>}
         <Author from={publication.from} />
         <span>{publication.event}</span>
-        <time dateTime={new Date(publication.publishedAt).toISOString()}>{timeOfDay(publication.publishedAt)}</time>
+        <time dateTime={isoTime(publication.publishedAt)}>{timeOfDay(publication.publishedAt)}</time>
       </span>
     </li>
   );

@@ -1,6 +1,6 @@
 import type { TimelineEntry } from "../../../src/client/client.ts";
 import { statusWord } from "../model/order-path.ts";
-import { timeOfDay } from "../parts/format.ts";
+import { isoTime, timeOfDay } from "../parts/format.ts";
 
 /** The statuses of an order, oldest first. */
 export function Timeline({ entries }: { entries: readonly TimelineEntry[] }) {
@@ -10,7 +10,7 @@ export function Timeline({ entries }: { entries: readonly TimelineEntry[] }) {
         <li key={sequence}>
           <span class="timeline-status">{statusWord(status)}</span>
           <span class="timeline-meta">
-            #{sequence} · <time dateTime={new Date(occurredAt).toISOString()}>{timeOfDay(occurredAt)}</time>
+            #{sequence} · <time dateTime={isoTime(occurredAt)}>{timeOfDay(occurredAt)}</time>
           </span>
         </li>
       ))}

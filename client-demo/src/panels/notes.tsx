@@ -1,6 +1,6 @@
 import type { Demo } from "../model/demo.ts";
 import type { Panel } from "../view.ts";
-import { timeOfDay } from "../parts/format.ts";
+import { isoTime, timeOfDay } from "../parts/format.ts";
 
 export const notesPanel: Panel = { id: "notes", title: "What happened", View: NotesView };
 
@@ -13,7 +13,7 @@ function NotesView({ demo }: { demo: Demo }) {
       <ol>
         {notes.map(({ key, at, tone, text }) => (
           <li key={key} class={`is-${tone}`}>
-            <time dateTime={new Date(at).toISOString()}>{timeOfDay(at)}</time>
+            <time dateTime={isoTime(at)}>{timeOfDay(at)}</time>
             <span>{text}</span>
           </li>
         ))}

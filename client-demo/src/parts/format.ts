@@ -1,8 +1,13 @@
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 
+/** A backend may name a moment later than the last that a `Date` can be. */
+const dateOf = (at: number): Date => new Date(Math.min(at, 8.64e15));
+
 /** Hours, minutes and seconds of epoch milliseconds. */
-export const timeOfDay = (at: number): string => clock.format(at);
+export const timeOfDay = (at: number): string => clock.format(dateOf(at));
+
+export const isoTime = (at: number): string => dateOf(at).toISOString();
 
 export const dayAndTime = (at: number): string => day.format(at);
 
