@@ -13,7 +13,7 @@ import type { SubscriptionChange } from "../channels/subscriptions.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
 import { PendingLeaves } from "./pending-leaves.ts";
 import type { MembersStore } from "./members-store.ts";
-import type { Member } from "./members-replica.ts";
+import type { Member, MembersDiff } from "./members-replica.ts";
 import type { ChannelReplica } from "./channel-replica.ts";
 import { ChannelReplicas } from "./channel-replicas.ts";
 import { LocalDetails, LocalMembers } from "./local-members.ts";
@@ -210,6 +210,13 @@ export class Members {
   #tell({ name, members: replica }: ChannelReplica): void {
     const diff = replica.takeDiff();
     if (diff === undefined) return;
+    this.#send(name, diff);
+    // Data is always told as an update, also if it was set within the tick of the join.
+    const updated = diff.joined.filter(({ data }) => data !== undefined);
+    if (updated.length > 0) this.#send(name, { joined: [], left: [], updated });
+  }
+
+  #send(name: string, diff: MembersDiff): void {
     this.#deps.deliver(name, Buffer.from(`42${JSON.stringify(["presence", { channel: name, ...diff }])}`));
   }
 }

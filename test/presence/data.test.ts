@@ -55,6 +55,20 @@ describe("data of a member", () => {
     );
   });
 
+  test("is told as updated also if it was set at once after the subscription", async () => {
+    const [here, there] = await startPair();
+    const watcher = await member(there, "bob");
+    const ada = await member(here, "ada");
+
+    await setData(ada, { typing: true });
+
+    const shown = { userId: "ada", connections: 1, data: { typing: true } };
+    await eventually(() => expect(updates(watcher)).toEqual([shown]));
+    expect(told(watcher, "presence").filter(({ joined }) => joined.some((m: any) => m.userId === "ada"))).toHaveLength(
+      1,
+    );
+  });
+
   test("has the public part of the session as a backend changed it, on every node once the call returns", async () => {
     const [here, there] = await startPair();
     const watcher = await member(there, "bob");
