@@ -146,11 +146,16 @@ export function createRecoveryRecordStore(
 const isDone = (reply: ScriptReply): boolean => reply === 1;
 
 /** The epoch has no colon. */
-const toText = ({ epoch, offset, by }: StoredStart): string => `${offset}:${epoch}${by === undefined ? "" : `:${by}`}`;
+function toText({ epoch, offset, by, token }: StoredStart): string {
+  const start = `${offset}:${epoch}${by === undefined ? "" : `:${by}`}`;
+  if (token === undefined) return start;
+  return `${start}${by === undefined ? ":" : ""}:${token.expiresAt}:${token.mayPublish ? "publish" : "subscribe"}`;
+}
 
 function toStart(text: string): StoredStart {
-  const [offset, epoch = "", by] = text.split(":");
-  return { epoch, offset: Number(offset), ...(by !== undefined && { by: by as SubscribedBy }) };
+  const [offset, epoch = "", by = "", expiresAt, right] = text.split(":");
+  const token = expiresAt === undefined ? undefined : { expiresAt: Number(expiresAt), mayPublish: right === "publish" };
+  return { epoch, offset: Number(offset), ...(by !== "" && { by: by as SubscribedBy }), ...(token && { token }) };
 }
 
 const toTrail = (text: string): DeliveryTrail | undefined =>

@@ -18,6 +18,8 @@ const maxChannelTokens = 256;
 /** Subscription tokens: each lets one connection into one channel until it expires. */
 export interface ChannelTokens {
   use(connection: Connection, channel: string, token: string): Promise<void>;
+  /** Call when a connection has begun: one that recovered has tokens, which end in their time. */
+  watch(connection: Connection): void;
   /** Call when the connection has ended. */
   forget(connection: Connection): void;
 }
@@ -68,6 +70,11 @@ export function createChannelTokens(deps: ChannelTokensDeps): ChannelTokens {
       if (!connection.isOpen) return;
       replace(connection, (channels) => channels.set(channel, grant));
       endAt(connection, channel, grant.expiresAt);
+    },
+
+    watch(connection) {
+      for (const [channel, { expiresAt }] of connection.identity.channelTokens ?? [])
+        endAt(connection, channel, expiresAt);
     },
 
     forget(connection) {

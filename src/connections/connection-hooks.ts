@@ -242,6 +242,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       // Admitted before the drain began, but too late to be moved with the others.
       if (deps.isDraining()) return connection.close(closing("drain"));
       expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, expireSession)));
+      channelTokens.watch(connection);
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined && !namesItsChannels)
         await channels.subscribeUnchecked(connection.subscriber, userChannelOf(identity.userId), {

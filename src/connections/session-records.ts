@@ -1,6 +1,7 @@
 import type { Channels } from "../channels/channels.ts";
 import type { DeliveryStart } from "../channels/delivery-trail.ts";
 import type { RecoveryRecord, RecoveryRecordStore } from "../channels/recovery-record-store.ts";
+import type { Principal } from "../channels/permissions.ts";
 import type { StoredStart } from "../channels/stored-start.ts";
 import type { RecoveryRecords } from "../channels/subscription.ts";
 import type { Subscriber } from "../channels/subscribers.ts";
@@ -165,13 +166,15 @@ export class SessionRecords implements RecoveryRecords {
   #recordOf({ id, identity, subscriber }: Connection, { firstTimestamp }: RecoveryHandle): RecoveryRecord {
     return {
       holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstTimestamp },
-      starts: this.#deps.channels.startsOf(subscriber),
+      starts: withTokens(this.#deps.channels.startsOf(subscriber), identity),
       asOf: this.#deps.control.performed,
     };
   }
 
   async #keep({ privateId, owner }: RecoveryHandle, channel: string, start: StoredStart): Promise<void> {
-    const isKept = await this.#deps.store.keep(privateId, owner, channel, start);
+    const connection = this.#connections.get(owner);
+    const kept = connection === undefined ? start : withToken(start, channel, connection.identity);
+    const isKept = await this.#deps.store.keep(privateId, owner, channel, kept);
     if (!isKept) await this.#rewriteOne(owner);
   }
 
@@ -193,4 +196,14 @@ export class SessionRecords implements RecoveryRecords {
       store.release(privateId, owner, each.record.asOf, each.trail),
     ]);
   }
+}
+
+function withToken(start: StoredStart, channel: string, { channelTokens }: Principal): StoredStart {
+  const token = channelTokens?.get(channel);
+  return token === undefined ? start : { ...start, token };
+}
+
+function withTokens(starts: Map<string, StoredStart>, principal: Principal): Map<string, StoredStart> {
+  if (principal.channelTokens === undefined) return starts;
+  return new Map([...starts].map(([channel, start]) => [channel, withToken(start, channel, principal)]));
 }

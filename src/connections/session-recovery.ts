@@ -1,5 +1,6 @@
 import type { RestoredSubscriptions, RecoveryRecords } from "../channels/subscription.ts";
 import type { Channels } from "../channels/channels.ts";
+import { tokensOf } from "../channels/stored-start.ts";
 import type { FoundRecord, TakenRecord } from "../channels/recovery-record-store.ts";
 import { positionsAt } from "../channels/delivery-trail.ts";
 import type { CommandOutcome, Control, ControlCommand } from "../cluster/control.ts";
@@ -222,9 +223,11 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       const { starts, asOf } = taken.record;
       if (ended.hasAny(identity.userId, starts.keys(), asOf)) return "a backend has ended one of its subscriptions";
       if (!(timestamp >= holder.timestamp - margin)) return "the client's offset is from before its session";
+      const channelTokens = tokensOf(starts, clock.now());
+      if (channelTokens.size > 0) connection.identity = { ...identity, channelTokens };
       const read = options.isCluster ? await positionsOf(privateId, taken, timestamp) : undefined;
       const restored = await deps.channels
-        .restore(subscriber, identity, starts, timestamp - margin, read)
+        .restore(subscriber, connection.identity, starts, timestamp - margin, read)
         .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
       if (restored === undefined) return "a missed publication is no longer kept, or a channel is no longer allowed";
       const { missed, deliveryCount, positions } = restored;

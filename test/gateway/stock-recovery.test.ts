@@ -6,6 +6,7 @@ import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
 import { openClient, startGateway, told, type Client } from "../support/gateway.ts";
 import { seeded } from "../support/random.ts";
 import { startRedisServer } from "../support/redis-server.ts";
+import { forge, secret } from "../auth/forge.ts";
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 const offsets = (client: Client, channel: string) =>
@@ -70,6 +71,34 @@ describe("an unmodified client that comes back", () => {
     await eventually(() => expect(offsets(client, "chat:a")).toEqual([1, 2, 3, 4]));
     await eventually(() => expect(offsets(client, "chat:b")).toEqual([1, 2]));
     await eventually(() => expect(offsets(client, "user:ada")).toEqual([1]));
+  });
+
+  test("keeps what a subscription token let it into, until the token expires", async () => {
+    const prefix = freshPrefix();
+    const options = { prefix, env: { JWT_SECRET: secret }, file: { channels: { closed: { presence: true } } } };
+    const [first, second] = [await startGateway(options), await startGateway(options)];
+    const client = await returningClient(first.url, (await first.signIn("ada")).token);
+    const publish = () => client.emitWithAck("publish", { channel: "closed:1", event: "said", data: 1 });
+    const subscribe = (more: object) => client.emitWithAck("subscribe", { channel: "closed:1", ...more });
+    const tokenUntil = (exp: number, more: object = {}) =>
+      forge({ payload: { sub: "ada", channel: "closed:1", iat: exp - 60, exp, ...more } });
+    const inSeconds = (seconds: number) => Math.floor(Date.now() / 1_000) + seconds;
+    await subscribe({ token: tokenUntil(inSeconds(60), { publish: true }) });
+    await publish();
+    await eventually(() => expect(offsets(client, "closed:1")).toEqual([1]));
+
+    await cut(client, second.url);
+
+    expect(client.recovered).toBe(true);
+    expect(await publish()).toMatchObject({ ok: true, offset: 2 });
+    await eventually(() => expect(offsets(client, "closed:1")).toEqual([1, 2]));
+    expect(await subscribe({ token: tokenUntil(inSeconds(8)) })).toMatchObject({ ok: true });
+
+    await cut(client, first.url);
+
+    expect(client.recovered).toBe(true);
+    expect(await publish()).toMatchObject({ error: { code: "forbidden" } });
+    await eventually(() => expect(told(client, "unsubscribed")).toMatchObject([{ channel: "closed:1" }]));
   });
 
   test("before it has read anything is recovered too", async () => {
