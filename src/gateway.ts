@@ -52,7 +52,7 @@ import { createThrottling } from "./throttling/throttling.ts";
 /** A node, created but not started. */
 export interface GatewayNode {
   start(): Promise<void>;
-  /** Resolves if an operator asks this node to drain. */
+  /** Resolves when somebody asks this node to drain: an operator, the app, or who calls `drain`. */
   readonly drainRequested: Promise<void>;
   /**
    * Moves all clients and stops; repeated calls return the same promise. Resolves with false if the deadline was
@@ -293,6 +293,7 @@ export async function createNode(
     start: () => lifecycle.start().catch((error: unknown) => explainRefusal(error, config)),
     drain() {
       isDraining = true;
+      requestDrain();
       return (draining ??= drain());
     },
   };

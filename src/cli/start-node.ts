@@ -40,12 +40,15 @@ function announce(host: Host, { config, gateway, log }: { config: Config; gatewa
 function drainOnSignal(host: Host, gateway: GatewayNode, log: Logger) {
   const { promise: requested, resolve: request } = Promise.withResolvers<"requested">();
   const drained = new Promise<boolean>((resolve, reject) => {
+    let isRequested = false;
     const drain = (fields: object, message: string): void => {
+      if (isRequested) return;
+      isRequested = true;
       log.info(fields, message);
       gateway.drain().then(resolve, reject);
       request("requested");
     };
-    void gateway.drainRequested.then(() => drain({}, "draining because an operator asked for it"));
+    void gateway.drainRequested.then(() => drain({}, "draining because an operator or the app asked for it"));
     onRequestToEnd(host, (signal) => drain({ signal }, "draining"));
   });
   return { requested, drained };

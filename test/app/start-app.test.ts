@@ -91,3 +91,16 @@ test("an app that fails while the node starts ends it, and its line is named", a
   expect((await node.ended).code).toBe(1);
   expect(node.log()).toMatch(/app\.ts failed: Error: no database\n.*app\.ts:2:/);
 });
+
+test("an app that closes its gateway ends the node, as one that was told to drain", async () => {
+  const closing = `export default (gateway) => {
+    gateway.io.on("connection", (socket) => socket.on("stop", () => gateway.io.close()));
+  };`;
+  const node = await startNodeProcess({ nodeId: "app", env: environment(appFile(closing)) });
+  onTestFinished(async () => void (await node.kill()));
+  const client = await connectClient(node.url, (await node.signIn("ann")).token);
+
+  client.emit("stop");
+
+  expect(await node.ended).toEqual({ code: 0, signal: null });
+});
