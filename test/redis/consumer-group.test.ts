@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createConsumerGroup, type HandleEntry } from "../../src/redis/queues/consumer-group.ts";
-import type { GroupEntry, GroupStore } from "../../src/redis/queues/group-store.ts";
+import type { GroupEntry, GroupStore, ReadResult } from "../../src/redis/queues/group-store.ts";
 import { createLogger } from "../../src/runtime/logger.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
@@ -9,6 +9,8 @@ interface LeaderOptions {
   handle?: HandleEntry;
   /** Of a read that Redis has performed. */
   isReplyLost?: (entries: readonly GroupEntry[]) => boolean;
+  /** Before this consumer leads. */
+  acquire?: () => Promise<ReadResult>;
 }
 
 /** A leader of its group, and how often it trims the stream; `entries` are read next. */
@@ -16,13 +18,16 @@ function leader({
   acknowledge = async () => undefined,
   handle = async () => true,
   isReplyLost = () => false,
+  acquire = async () => ({ kind: "acquired" }),
 }: LeaderOptions = {}) {
   const clock = new FakeClock();
   let pending: GroupEntry[] = [];
-  const seen = { trims: 0, entries: [] as GroupEntry[] };
+  const seen = { trims: 0, releases: 0, entries: [] as GroupEntry[] };
+  let isLeader = false;
   const store: GroupStore = {
     renew: async () => ({ isLeader: true, isClaimed: false }),
     async readNew() {
+      if (!isLeader) return acquire().finally(() => (isLeader = true));
       const entries = seen.entries.splice(0);
       pending.push(...entries);
       if (isReplyLost(entries)) throw new Error("Connection is closed.");
@@ -36,7 +41,7 @@ function leader({
     },
     trim: async () => void seen.trims++,
     waitForEntries: (_id, timeoutMs) => new Promise((resolve) => void clock.after(timeoutMs, resolve)),
-    releaseLease: async () => undefined,
+    releaseLease: async () => void seen.releases++,
   };
   const log = createLogger({ level: "silent" });
   const group = createConsumerGroup(
@@ -49,7 +54,7 @@ function leader({
     await clock.advance(10_000);
     await stopped;
   });
-  return { clock, seen };
+  return { clock, seen, group };
 }
 
 test("a stream is trimmed a second after entries were acknowledged, and seldom while it is idle", async () => {
@@ -113,4 +118,19 @@ test("entries whose read was performed but not answered are processed, before th
   await clock.advance(4_000);
 
   expect(handled).toEqual(["1-1", "2-1"]);
+});
+
+test.each([
+  ["while it acquires the lease", async (): Promise<ReadResult> => ({ kind: "acquired" })],
+  ["when the reply that it has the lease was lost", () => Promise.reject<ReadResult>(new Error("Command timed out"))],
+])("a consumer that is stopped %s releases it", async (_when, answer) => {
+  const asked = Promise.withResolvers<void>();
+  const { clock, seen, group } = leader({ acquire: () => asked.promise.then(answer) });
+
+  const stopped = group.stop();
+  asked.resolve();
+  await clock.advance(1_000);
+  await stopped;
+
+  expect(seen.releases).toBe(1);
 });

@@ -86,15 +86,15 @@ class Consumer implements ConsumerGroup {
   }
 
   async stop(): Promise<void> {
-    const wasLeader = this.#leader?.isCurrent() === true;
+    if (this.#running === undefined) return;
     this.#stopping.abort();
     this.#leader?.end();
     await this.#running;
     await this.#resign();
     this.#cancel?.();
     await this.#acknowledging;
-    // If Redis is unreachable the lease expires by itself.
-    if (wasLeader) await this.#deps.store.releaseLease().catch(() => undefined);
+    // Also if this consumer does not know that it leads: the reply may be lost. If Redis is unreachable, the lease expires.
+    await this.#deps.store.releaseLease().catch(() => undefined);
   }
 
   async #run(): Promise<void> {
