@@ -21,7 +21,7 @@ import { LocalChannels } from "./local-channels.ts";
 import { SubscribeBuffers } from "./subscribe-buffers.ts";
 import type { Kinds } from "./kinds.ts";
 import { allowPublication, readAllowed, refusedChannels, type Permissions, type Principal } from "./permissions.ts";
-import type { EphemeralPublished, Published, PublishedBy, PublishRequest } from "./publication.ts";
+import type { EphemeralResult, Published, PublishedBy, PublishRequest } from "./publication.ts";
 import { LimitedOrder, publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
 import { Restoration } from "./restoration.ts";
@@ -167,7 +167,7 @@ export class Channels {
   }
 
   /** Sends to current subscribers only. Throws `unknown_channel`, `rate_limited`; store errors are passed through. */
-  publishEphemeral(request: PublishRequest): Promise<EphemeralPublished> {
+  publishEphemeral(request: PublishRequest): Promise<EphemeralResult> {
     return publishEphemeralWithin(this.#publishing, request, () => this.#deps.clock.now());
   }
 
@@ -176,7 +176,7 @@ export class Channels {
     const pending = allowPublication(this.#deps.permissions, principal, request, by.subscriber);
     const allowed = pending instanceof Promise ? await pending : pending;
     return (by.isEphemeral === true ? this.publishEphemeral(allowed) : this.publish(allowed)) as Promise<
-      E extends true ? EphemeralPublished : Published
+      E extends true ? EphemeralResult : Published
     >;
   }
 

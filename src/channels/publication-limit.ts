@@ -3,7 +3,7 @@ import { isGatewayEvent } from "../protocol/reserved-events.ts";
 import { KeyedQueue } from "../runtime/keyed-queue.ts";
 import type { ChannelLog } from "./channel-log.ts";
 import type { HistoryOptions, Kinds } from "./kinds.ts";
-import type { EphemeralPublished, PublishRequest, Published } from "./publication.ts";
+import type { EphemeralResult, PublishRequest, Published } from "./publication.ts";
 
 /** Rate limit for publications of one channel. */
 export interface PublicationLimit {
@@ -83,14 +83,14 @@ export async function publishEphemeralWithin(
   { kinds, log, limitOf }: Omit<PublishDeps, "inOrder">,
   request: PublishRequest,
   now: () => number,
-): Promise<EphemeralPublished> {
+): Promise<EphemeralResult> {
   checkEvent(kinds, request);
   const { channel } = request;
   const limit = limitOf?.(channel);
-  if (limit !== undefined && (await log.isRepeatedEphemeral(request))) return { channel };
+  if (limit !== undefined && (await log.isRepeatedEphemeral(request))) return { channel, duplicate: true };
   await limit?.take();
-  await withRefund(limit, log.publishEphemeral(request, now()), (outcome) => outcome === "duplicate");
-  return { channel };
+  const isRepeat = (outcome: "new" | "duplicate"): boolean => outcome === "duplicate";
+  return { channel, duplicate: isRepeat(await withRefund(limit, log.publishEphemeral(request, now()), isRepeat)) };
 }
 
 /**

@@ -47,6 +47,9 @@ export interface Published {
   duplicate: boolean;
 }
 
+/** Outcome of a publication without an offset, of which the answer contains the channel. */
+export type EphemeralResult = Pick<Published, "channel" | "duplicate">;
+
 /** As the log keeps it and subscribers read it. */
 export interface Publication {
   channel: string;

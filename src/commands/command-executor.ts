@@ -1,5 +1,6 @@
 import {
   idempotencyDefaults,
+  type EphemeralResult,
   type EphemeralPublished,
   type PublishRequest,
   type Published,
@@ -89,7 +90,7 @@ export type AroundCommand = <A extends object>(
 export interface CommandExecutorDeps {
   around?: AroundCommand | undefined;
   publish: (request: PublishRequest) => Promise<Published>;
-  publishEphemeral: (request: PublishRequest) => Promise<EphemeralPublished>;
+  publishEphemeral: (request: PublishRequest) => Promise<EphemeralResult>;
   orders: Pick<Orders, "create" | "update" | "apply" | "signal">;
   submitScore: (command: Omit<CommandOf<"score.submit">, "type">, idempotencyTtlSeconds?: number) => Promise<object>;
   updateSession: (sessionId: string, change: SessionChangeFields) => Promise<object>;
@@ -145,8 +146,8 @@ export function createCommandExecutor(
       ephemeral === true
         ? await deps.publishEphemeral({ ...request, idempotencyKey })
         : await deps.publish({ ...request, idempotencyKey: idempotencyKey ?? deliveryKey });
-    if (!("duplicate" in published && published.duplicate)) metrics.publications.inc({ door });
-    return published;
+    if (!published.duplicate) metrics.publications.inc({ door });
+    return "offset" in published ? published : { channel };
   }
 
   /** Undefined for a door that delivers once. */

@@ -1,4 +1,4 @@
-import type { EphemeralPublished, PublishRequest, Published } from "../channels/publication.ts";
+import type { EphemeralResult, PublishRequest, Published } from "../channels/publication.ts";
 import { defaultGateLimits } from "../protocol/gate.ts";
 import type { Orders } from "../orders/orders.ts";
 import type { RedisClient } from "../redis/connections.ts";
@@ -49,7 +49,7 @@ export interface CommandIngressDeps extends Pick<
   nodeId: string;
   channels: {
     publish(request: PublishRequest): Promise<Published>;
-    publishEphemeral(request: PublishRequest): Promise<EphemeralPublished>;
+    publishEphemeral(request: PublishRequest): Promise<EphemeralResult>;
     deliverLive(channel: string, event: string, data: string): void;
   };
   /** Throws `unknown_channel`. */

@@ -67,3 +67,26 @@ test.each([false, true])(
     expect(await publish(20, 20)).toMatchObject({ status: 429 });
   },
 );
+
+test.each([false, true])(
+  "repeats do not count as publications, whoever sends them (ephemeral: %s)",
+  async (ephemeral) => {
+    const { call, connect, signIn, url } = await startGateway({
+      file: { channels: { chat: { subscribe: "public", publish: "public" } } },
+    });
+    const client = await connect((await signIn("ada")).token);
+    const counted = async () => {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      const counts = [...text.matchAll(/^gateway_publications_total\{.*door="(\w+)".*\} (\d+)$/gm)];
+      return Object.fromEntries(counts.map(([, door, count]) => [door, Number(count)]));
+    };
+    const message = { ...publication(1), ephemeral: ephemeral || undefined };
+
+    for (let time = 0; time < 3; time++) {
+      expect(await call("POST", "/v1/publish", message)).toMatchObject({ status: 200, body: { channel: "chat:1" } });
+      expect(await client.emitWithAck("publish", message)).toMatchObject({ ok: true, channel: "chat:1" });
+    }
+
+    expect(await counted()).toMatchObject({ http: 1, client: 1 });
+  },
+);

@@ -83,7 +83,7 @@ export async function createPublishingNode(options: PublishingNodeOptions): Prom
   const nothing = async () => ({});
   const executor = createCommandExecutor({
     publish,
-    publishEphemeral: async ({ channel }) => ({ channel }),
+    publishEphemeral: async ({ channel }) => ({ channel, duplicate: false }),
     orders,
     once,
     submitScore: nothing,

@@ -13,7 +13,7 @@ export interface ChannelHandlersDeps {
   recheck: (connection: Connection) => void;
   /** Checks the data of a publication; returns it as JSON. */
   encode: CommandExecutor["encode"];
-  /** Counts a publication that came from a client. */
+  /** Counts a publication that came from a client, unless it repeats an earlier one. */
   onPublished: () => void;
 }
 
@@ -60,8 +60,8 @@ export function createChannelHandlers({
           },
           { isEphemeral: message.ephemeral, subscriber: connection.subscriber },
         );
-        onPublished();
-        return published;
+        if (!published.duplicate) onPublished();
+        return "offset" in published ? published : { channel: published.channel };
       },
       { isOrderedOnceStarted: true, isEphemeral: ({ ephemeral }) => ephemeral === true },
     ),
