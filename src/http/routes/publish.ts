@@ -59,8 +59,8 @@ function publishBatch(executor: Executor): Route {
     tag: "Publishing",
     summary: "Publish up to 1000 messages.",
     description:
-      "Results are in the order of the publications. An item that is refused does not affect the others, except that if a " +
-      "channel's limit refuses one, those behind it for the same channel are refused too, so that a retry keeps the order.",
+      "Results are in the order of the publications. An item that is refused does not affect the others, with one exception: " +
+      "once a channel's limit refuses an item, it refuses the later items for that channel too. So a retry keeps their order.",
     body: publishBatchBody,
     answer: publishResults,
   } as const;
