@@ -15,31 +15,43 @@ async function pass(clock: FakeClock, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) await clock.advance(100);
 }
 
-/** A store whose record is incomplete until its node has rewritten it, at a node that lost its lease in an outage. */
-function startRecovery(before: string) {
-  const clock = new FakeClock();
-  let isRewritten = false;
-  let hasLeft = false;
-  let taken = 0;
+/** What an attempt to recover meets: the record, and the nodes that live. */
+interface Surroundings {
+  clock: FakeClock;
+  take: SessionRecoveryDeps["store"]["take"];
+  living?: readonly string[];
+  command?: (command: { owners: unknown[] }) => Promise<unknown>;
+  hasLeft: () => boolean;
+}
+
+/** An attempt to recover at the node `n1`. */
+function restore({ clock, take, living = [], command = async () => ({}), hasLeft }: Surroundings) {
   const deps = {
-    store: {
-      take: () => {
-        taken += 1;
-        return Promise.resolve({ ...(isRewritten ? complete : incomplete), before });
-      },
-    },
+    store: { take },
     channels: { restore: () => Promise.resolve({ missed: [], positions: new Map(), deliveryCount: 0, timestamp: 1 }) },
-    control: { incarnation: "n1/2", living: [], command: () => Promise.resolve({}) },
+    control: { incarnation: "n1/2", living, command },
     hasState: () => false,
     clock,
     log: quietLog,
   } as unknown as SessionRecoveryDeps;
   const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster: false });
   const connection = { identity: holder, subscriber: {}, close: () => undefined } as unknown as Connection;
-  const attempt = { privateId: "p", timestamp: 1, record: found };
+  return recovery.restore(connection, { privateId: "p", timestamp: 1, record: found }, hasLeft);
+}
+
+/** A store whose record is incomplete until its node has rewritten it, at a node that lost its lease in an outage. */
+function startRecovery(before: string) {
+  const clock = new FakeClock();
+  let isRewritten = false;
+  let hasLeft = false;
+  let taken = 0;
+  const take = (): Promise<TakenRecord> => {
+    taken += 1;
+    return Promise.resolve({ ...(isRewritten ? complete : incomplete), before });
+  };
   return {
     pass: (ms: number) => pass(clock, ms),
-    restored: recovery.restore(connection, attempt, () => hasLeft),
+    restored: restore({ clock, take, hasLeft: () => hasLeft }),
     rewrite: () => void (isRewritten = true),
     leave: () => void (hasLeft = true),
     takes: () => taken,
@@ -86,22 +98,8 @@ function startLateAttempt(takesSince: number, hasLeft: () => boolean) {
     known === takes
       ? { ...complete, takes: (takes += 1), before: "n2/1|3" }
       : { ...incomplete, takes, before: "n2/1|3" };
-  const deps = {
-    store: { take },
-    channels: { restore: () => Promise.resolve({ missed: [], positions: new Map(), deliveryCount: 0, timestamp: 1 }) },
-    control: {
-      incarnation: "n1/2",
-      living: ["n2/1"],
-      command: async ({ owners }: { owners: unknown[] }) => void replaced.push(...owners),
-    },
-    hasState: () => false,
-    clock,
-    log: quietLog,
-  } as unknown as SessionRecoveryDeps;
-  const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster: false });
-  const connection = { identity: holder, subscriber: {}, close: () => undefined } as unknown as Connection;
-  const restored = recovery.restore(connection, { privateId: "p", timestamp: 1, record: found }, hasLeft);
-  return { clock, restored, replaced };
+  const command = async ({ owners }: { owners: unknown[] }) => void replaced.push(...owners);
+  return { clock, restored: restore({ clock, take, living: ["n2/1"], command, hasLeft }), replaced };
 }
 
 test("an attempt that is late does not close the connection that its client has made since", async () => {
