@@ -1,11 +1,10 @@
--- Begins to publish claimed publications: from now on they cannot be cancelled.
+-- Begins to publish a claimed publication: from now on it cannot be cancelled.
 --
--- KEYS  1 publications (hash of schedule ids)
--- ARGV  schedule ids
--- Returns the entry of each, in order, nil for one that is gone.
-local publications = KEYS[1]
-local entries = redis.call('HMGET', publications, unpack(ARGV))
-for i, entry in ipairs(ARGV) do
-  if entries[i] then redis.call('HSET', publications, entry, 'f' .. string.sub(entries[i], 2)) end
-end
-return entries
+-- KEYS  1 due set (sorted set of schedule ids by time)  2 publications (hash of schedule ids)
+-- ARGV  1 schedule id
+-- Returns its entry and the end of the claim, or nothing if it is gone.
+local due, publications, id = KEYS[1], KEYS[2], ARGV[1]
+local entry = redis.call('HGET', publications, id)
+if not entry then return {} end
+redis.call('HSET', publications, id, 'f' .. string.sub(entry, 2))
+return { entry, redis.call('ZSCORE', due, id) or '' }

@@ -5,8 +5,8 @@ import { loadScript } from "../redis/scripts.ts";
 
 /**
  * Publications planned for later, in Redis: ids in a due set, and each one's command in a hash. Both share a slot, so that
- * one script changes both. A publication that a node begins to publish cannot be cancelled any more; if the node dies, the
- * claim ends and another node publishes it.
+ * one script changes both. A publication that a node begins to publish cannot be cancelled any more, until
+ * the attempt is refused; if the node dies, the claim ends and another node publishes it.
  */
 export interface ScheduleStore {
   /** Undefined if there are too many. Planning the same id again changes nothing. */
@@ -14,9 +14,11 @@ export interface ScheduleStore {
   /** Ids that are due. */
   claim(max: number): ReturnType<DueSet["claim"]>;
   /** Undefined if it is gone. */
-  begin(scheduleId: string): Promise<ScheduledCommand | undefined>;
+  begin(scheduleId: string): Promise<BegunCommand | undefined>;
   /** Returns how often it has failed. */
   failed(scheduleId: string): Promise<number>;
+  /** As `failed`, after a refusal: until the next attempt it is planned again, so it is listed and can be cancelled. */
+  refused(begun: BegunCommand): Promise<number>;
   remove(scheduleId: string): Promise<void>;
   /** False if it is unknown or being published. */
   cancel(scheduleId: string): Promise<boolean>;
@@ -42,6 +44,11 @@ export interface ScheduledCommand extends PlannedCommand {
   publishAt: number;
 }
 
+export interface BegunCommand extends ScheduledCommand {
+  /** When another node may claim it, as Redis keeps it. */
+  claimEnd: string;
+}
+
 export type PageStart = Omit<ScheduledCommand, "command">;
 
 /** Milliseconds for which a node publishes what it has claimed; afterwards another node does. */
@@ -54,6 +61,7 @@ export function createScheduleStore(
   const planScript = loadScript(commands, new URL("./plan-publication.lua", import.meta.url));
   const beginScript = loadScript(commands, new URL("./begin-scheduled.lua", import.meta.url));
   const cancelScript = loadScript(commands, new URL("./cancel-scheduled.lua", import.meta.url));
+  const retryScript = loadScript(commands, new URL("./retry-scheduled.lua", import.meta.url));
   const pageScript = loadScript(commands, new URL("./page-scheduled.lua", import.meta.url));
   const [due, publications, failures] = [keys.scheduledDue(), keys.scheduled(), keys.scheduledFailures()];
   const dueSet = createDueSet(commands, { key: due, leaseMs });
@@ -68,16 +76,18 @@ export function createScheduleStore(
     },
     claim: (max) => dueSet.claim(max),
     async begin(scheduleId) {
-      const [entry] = (await beginScript.run([publications], [scheduleId])) as [string | null];
+      const [entry, claimEnd = ""] = (await beginScript.run([due, publications], [scheduleId])) as string[];
       // Members without a command would be claimed again and again.
-      if (entry === null) await dueSet.drop([scheduleId]);
-      return entry === null ? undefined : toScheduled(scheduleId, entry);
+      if (entry === undefined) await dueSet.drop([scheduleId]);
+      return entry === undefined ? undefined : { ...toScheduled(scheduleId, entry), claimEnd };
     },
     failed: (scheduleId) => commands.hincrby(failures, scheduleId, 1),
+    refused: async ({ scheduleId, claimEnd }) =>
+      Number(await retryScript.run([due, publications, failures], [scheduleId, claimEnd])),
     async remove(scheduleId) {
       await commands.multi().zrem(due, scheduleId).hdel(publications, scheduleId).hdel(failures, scheduleId).exec();
     },
-    cancel: async (scheduleId) => (await cancelScript.run([due, publications], [scheduleId])) === 1,
+    cancel: async (scheduleId) => (await cancelScript.run([due, publications, failures], [scheduleId])) === 1,
     async page(max, last) {
       const args = last === undefined ? [max, "", ""] : [max, last.publishAt, last.scheduleId];
       const flat = (await pageScript.run([due, publications], args)) as (string | null)[];

@@ -10,7 +10,7 @@ import type { CommandExecutor } from "./command-executor.ts";
 import { parseCommand } from "./commands.ts";
 import type { DeadCommandStore } from "./dead-command-store.ts";
 import { toFailure } from "./failures.ts";
-import type { PageStart, PublishTime, ScheduledCommand, ScheduleStore } from "./schedule-store.ts";
+import type { BegunCommand, PageStart, PublishTime, ScheduledCommand, ScheduleStore } from "./schedule-store.ts";
 
 /**
  * Publications for later. Each is published once, by whichever node claims it when it is due: the publication has an
@@ -75,10 +75,12 @@ export function createSchedule({ store, executor, checkChannel, deadLetters, clo
   }
 
   /** Rethrows if it should be retried when the claim ends. */
-  async function giveUpOrRetry({ scheduleId, command }: ScheduledCommand, error: unknown): Promise<void> {
+  async function giveUpOrRetry(begun: BegunCommand, error: unknown): Promise<void> {
+    const { scheduleId, command } = begun;
     const { kind, code, reason } = toFailure("publish", error);
     if (kind === "away") throw error;
-    const tries = await store.failed(scheduleId);
+    // Of other failures nobody knows whether something was published.
+    const tries = await (code === "rate_limited" ? store.refused(begun) : store.failed(scheduleId));
     if (kind === "trouble" && tries < maxFailures) throw error;
     await deadLetters.add({ key: keyOf(scheduleId), command, code, reason, tries });
     log.warn({ scheduleId, code, tries }, "scheduled publication dead-lettered");

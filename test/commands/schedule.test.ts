@@ -98,7 +98,7 @@ test("that it was published is remembered as long as of any delivery, in case it
   const gateway = await startGateway({ prefix, file: { ...file, idempotency: { ttlSeconds: 1 } } });
   const { redis } = await redisWorld();
   const { scheduleId } = (await later(gateway, 1, { delayMs: 0 })).body as { scheduleId: string };
-  await nothingIsScheduled(gateway);
+  await eventually(async () => expect(await historyOf(gateway)).toHaveLength(1));
 
   const key = createKeys(prefix).channelIdempotency("chat:a", `scheduled:${scheduleId}`);
   expect(await redis.connection("commands").ttl(key)).toBeGreaterThan(3_000);
@@ -178,4 +178,22 @@ test("a scheduled publication keeps its sender, and those who do not receive it"
 
   await eventually(() => expect(told(bob, "publication")).toMatchObject([{ data: "second" }]));
   await eventually(() => expect(told(ada, "publication")).toMatchObject([{ data: "first", from }, { data: "second" }]));
+});
+
+test("one that its channel's limit refuses is listed and can be cancelled until it is published", async () => {
+  const limits = { publications: { chat: { capacity: 1, refillPerSecond: 0.001 } } };
+  const gateway = await startGateway({ file: { ...file, limits } });
+  await gateway.call("POST", "/v1/publish", { channel: "chat:a", event: "e", data: "fills the bucket" });
+
+  const { scheduleId, publishAt } = (await later(gateway, "late", { delayMs: 0 })).body;
+  const waiting = { scheduleId, publishAt, channel: "chat:a", event: "e", data: "late" };
+  const { redis } = await redisWorld();
+  const failures = createKeys(gateway.prefix).scheduledFailures();
+  await eventually(async () => expect(await redis.connection("commands").hget(failures, scheduleId)).toBe("1"));
+
+  expect((await gateway.call("GET", "/v1/scheduled")).body.scheduled).toEqual([waiting]);
+  expect((await gateway.call("DELETE", `/v1/scheduled/${scheduleId}`)).body).toEqual({ removed: true });
+  expect(await redis.connection("commands").exists(failures)).toBe(0);
+  await nothingIsScheduled(gateway);
+  expect((await historyOf(gateway)).map(({ data }) => data)).toEqual(["fills the bucket"]);
 });

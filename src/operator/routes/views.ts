@@ -166,7 +166,7 @@ async function presenceOf(
   withData: boolean,
 ) {
   const subscribed = new Set(connections.flatMap(({ channels }) => channels.map(({ channel }) => channel)));
-  const shown = [...subscribed].filter((name) => kinds.of(name).presence).slice(0, shownPresence);
+  const shown = [...subscribed].filter((name) => kinds.has(name) && kinds.of(name).presence).slice(0, shownPresence);
   const found = shown.map(async (name) => {
     const member = (await members.of(name)).members.find((one) => one.userId === userId);
     if (member === undefined) return [];
