@@ -26,7 +26,7 @@ export interface ExpiryWatch {
   stop(): void;
 }
 
-export type Expiring = Pick<Identity, "issuedAt" | "expiresAt" | "expiresBy">;
+export type Expiring = Pick<Identity, "issuedAt" | "expiresAt" | "expiresBy" | "slidingMs">;
 
 /**
  * Connections due in the same tenth of a second share a timer. Tokens end at whole seconds, so a node has at most as many
@@ -84,8 +84,9 @@ class ConnectionExpiry implements ExpiryTimer, TimerTarget {
   }
 
   #begin(): TimerBucket {
-    const { issuedAt, expiresAt } = this.#identity;
-    const ahead = Math.min(this.#context.aheadMs, (expiresAt - issuedAt) / 10);
+    const { issuedAt, expiresAt, expiresBy, slidingMs } = this.#identity;
+    const lifeMs = expiresBy === "session" && slidingMs !== undefined ? slidingMs : expiresAt - issuedAt;
+    const ahead = Math.min(this.#context.aheadMs, lifeMs / 10);
     return this.#context.buckets.add(this, expiresAt - ahead);
   }
 }

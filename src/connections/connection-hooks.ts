@@ -160,15 +160,14 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     return undefined;
   }
 
-  /** The session may have been extended, also through other connections and nodes. */
-  async function expireSession(connection: Connection): Promise<void> {
+  /** Acts unless the sliding session was extended, also through other connections and nodes: then its new end counts. */
+  async function unlessExtended(connection: Connection, act: () => void): Promise<void> {
     const { expiresAt: reached } = connection.identity;
     const session = await peekSession(connection);
     // Read after the wait, during which rights may have changed, or the session's end, which has a timer of its own then.
     const { identity } = connection;
     if (identity.expiresAt > reached) return;
-    if (session === undefined || session.expiresAt <= identity.expiresAt)
-      return connection.close(closing("session_expired"));
+    if (session === undefined || session.expiresAt <= identity.expiresAt) return act();
     const { tokenExpiresAt = identity.expiresAt } = identity;
     const endsWithSession = session.expiresAt <= tokenExpiresAt;
     const expiresAt = endsWithSession ? session.expiresAt : tokenExpiresAt;
@@ -241,7 +240,7 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
       if (revoked !== undefined) return connection.close(revoked);
       // Admitted before the drain began, but too late to be moved with the others.
       if (deps.isDraining()) return connection.close(closing("drain"));
-      expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, expireSession)));
+      expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, unlessExtended)));
       channelTokens.watch(connection);
       if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
       if (restored === undefined && !namesItsChannels)
@@ -311,25 +310,32 @@ export function startAnew(subscriber: Subscriber): void {
 
 type MessageLimitResult = RateLimitResult & { readonly close?: boolean };
 
+type UnlessExtended = (connection: Connection, act: () => void) => Promise<void>;
+
 /** Notifies a connection of its token's expiry. One exists per connection, so it holds no closures. */
 class TokenExpiry implements ExpiryListener {
   readonly #connection: Connection;
-  readonly #expireSession: (connection: Connection) => Promise<void>;
+  readonly #unlessExtended: UnlessExtended;
 
-  constructor(connection: Connection, expireSession: (connection: Connection) => Promise<void>) {
+  constructor(connection: Connection, unlessExtended: UnlessExtended) {
     this.#connection = connection;
-    this.#expireSession = expireSession;
+    this.#unlessExtended = unlessExtended;
   }
 
   expiring(expiresAt: number): void {
-    this.#connection.emit("auth:expiring", { expiresAt });
+    const isBySession = this.#connection.identity.expiresBy === "session";
+    this.#act(isBySession, () => this.#connection.emit("auth:expiring", { expiresAt }));
   }
 
   expired(code: "token_expired" | "session_expired"): void {
-    const isSliding = this.#connection.identity.slidingMs !== undefined;
-    if (code === "session_expired" && isSliding) void this.#expireSession(this.#connection);
-    // The app is asked again.
-    else if (this.#connection.identity.isFromApp === true) this.#connection.close(closing(code, { reconnect: true }));
-    else this.#connection.close(closing(code));
+    // If the client is the app's, the app is asked again.
+    const mayReturn = this.#connection.identity.isFromApp === true ? { reconnect: true } : undefined;
+    this.#act(code === "session_expired", () => this.#connection.close(closing(code, mayReturn)));
+  }
+
+  #act(isBySession: boolean, act: () => void): void {
+    if (isBySession && this.#connection.identity.slidingMs !== undefined)
+      void this.#unlessExtended(this.#connection, act);
+    else act();
   }
 }

@@ -294,9 +294,11 @@ it("a sliding session lives on with messages and ends without", timed, async () 
   const speaking = setInterval(() => client.emit("sessions:list", {}, () => (lastAt = Date.now())), 200);
   await eventually(() => expect(lastAt).toBeGreaterThan(expiresAt + 500));
   expect(told(client, "closing")).toEqual([]);
+  expect(told(client, "auth:expiring")).toEqual([]);
   clearInterval(speaking);
 
   await eventually(() => expect(told(client, "closing")).toMatchObject([{ code: "session_expired" }]));
+  expect(told(client, "auth:expiring")).toHaveLength(1);
 });
 
 describe("a subscription token", () => {

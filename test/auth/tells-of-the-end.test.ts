@@ -54,6 +54,16 @@ describe("a connection is notified", () => {
     expect(said).toEqual(told);
   });
 
+  it("a tenth of a sliding life ahead, however long ago its token was issued", async () => {
+    const { clock, said, expiries, listener } = world();
+    const issuedAt = clock.now() - 3_600_000;
+    expiries.watch({ ...lasting(clock, 30_000, "session"), issuedAt, slidingMs: 30_000 }, listener());
+
+    await clock.advance(30_000);
+
+    expect(said).toEqual(["27000: ends at 30000", "30000: session_expired"]);
+  });
+
   it("as long ahead as is configured", async () => {
     const { clock, said, expiries, listener } = world({ aheadMs: 5_000 });
     expiries.watch(lasting(clock, 900_000), listener());
