@@ -19,7 +19,7 @@ export class TestClock implements Clock {
   #aheadMs = 0;
   readonly #plans = new Set<ClockTimer>();
   readonly #moveStore: (ms: number) => Promise<void>;
-  readonly #nodes: (() => Promise<void>)[] = [];
+  readonly #nodes = new Set<() => Promise<void>>();
 
   constructor(moveStore: (ms: number) => Promise<void>) {
     this.#moveStore = moveStore;
@@ -46,9 +46,10 @@ export class TestClock implements Clock {
     for (let leftMs = durationMs; leftMs > 0; leftMs -= stepMs) await this.#step(Math.min(leftMs, stepMs));
   }
 
-  /** `isReady` resolves when a node has noticed that time has passed. */
-  follow(isReady: () => Promise<void>): void {
-    this.#nodes.push(isReady);
+  /** `isReady` resolves when a node has noticed that time has passed. Call the result when the node is gone. */
+  follow(isReady: () => Promise<void>): () => void {
+    this.#nodes.add(isReady);
+    return () => void this.#nodes.delete(isReady);
   }
 
   async #step(ms: number): Promise<void> {
@@ -57,7 +58,7 @@ export class TestClock implements Clock {
     const due = [...this.#plans].filter(({ at }) => at <= this.monotonic()).toSorted((a, b) => a.at - b.at);
     for (const plan of due) if (this.#plans.has(plan)) this.#run(plan);
     for (const plan of this.#plans) this.#arm(plan);
-    await Promise.all(this.#nodes.map((isReady) => isReady()));
+    await Promise.all([...this.#nodes].map((isReady) => isReady()));
   }
 
   #plan(plan: ClockTimer): Cancel {

@@ -55,13 +55,16 @@ export async function createTestGateway<C extends Contract = OpenContract>({
 }: TestGatewayOptions<C> = {}): Promise<TestGateway<C>> {
   const cluster = (beside && clusters.get(beside)) ?? (await startCluster());
   const { clock, keyPrefix, store } = cluster;
-  const config = configOf({ jwt, ...options, ...settingsOf(options), redis: store.url, keyPrefix });
-  const { node, gateway } = await createAppNode<C>(config, { log, clock, contract });
-  await app?.(gateway);
-  node.listenOn({ port: 0, host: "127.0.0.1" });
-  await node.start();
-  clock.follow(() => node.caughtUp());
-  cluster.open += 1;
+  const leave = join(cluster);
+  const start = async () => {
+    const config = configOf({ jwt, ...options, ...settingsOf(options), redis: store.url, keyPrefix });
+    return startNode<C>(await createAppNode<C>(config, { log, clock, contract }), app);
+  };
+  const { node, gateway } = await start().catch(async (error: unknown) => {
+    await leave();
+    throw error;
+  });
+  const unfollow = clock.follow(() => node.caughtUp());
   const clients: TestClient[] = [];
 
   const test: TestGateway<C> = Object.assign(Object.create(gateway) as Gateway<C>, {
@@ -75,14 +78,42 @@ export async function createTestGateway<C extends Contract = OpenContract>({
     },
     async close(): Promise<boolean> {
       for (const client of clients) client.close();
+      unfollow();
       const isClean = await node.drain();
-      cluster.open -= 1;
-      if (cluster.open === 0) await store.stop();
+      await leave();
       return isClean;
     },
   });
   clusters.set(test, cluster);
   return test;
+}
+
+/** Counts one more gateway of the cluster; the result, which may be called twice, stops the store after the last one. */
+function join(cluster: Cluster): () => Promise<void> {
+  cluster.open += 1;
+  let left: Promise<void> | undefined;
+  const leave = async (): Promise<void> => {
+    cluster.open -= 1;
+    if (cluster.open === 0) await cluster.store.stop();
+  };
+  return () => (left ??= leave());
+}
+
+type AppNode<C extends Contract> = Awaited<ReturnType<typeof createAppNode<C>>>;
+
+async function startNode<C extends Contract>(
+  { node, gateway }: AppNode<C>,
+  app: TestGatewayOptions<C>["app"],
+): Promise<AppNode<C>> {
+  try {
+    await app?.(gateway);
+    node.listenOn({ port: 0, host: "127.0.0.1" });
+    await node.start();
+    return { node, gateway };
+  } catch (error) {
+    await node.drain();
+    throw error;
+  }
 }
 
 const jwt = { secret: randomUUID() + randomUUID() };

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createTestGateway, type TestGateway } from "../../src/testing/testing.ts";
 
@@ -90,4 +92,34 @@ describe("a test gateway", () => {
     expect(await ann.next("closing", patient)).toMatchObject({ code: "token_expired" });
     expect(await bob.next("closing", patient)).toMatchObject({ code: "token_expired" });
   });
+
+  test("goes on when another beside it has closed, be it twice, or could not be created", async () => {
+    const other = await createTestGateway({ beside: gateway });
+    await other.close();
+    await other.close();
+    const failure = new Error("of the app");
+    const broken = createTestGateway({ beside: gateway, app: () => Promise.reject(failure) });
+    await expect(broken).rejects.toThrow(failure);
+
+    await gateway.clock.advance(minute);
+
+    const ann = await gateway.connect("ann");
+    await ann.request("subscribe", { channel: "chat:5" });
+    await gateway.publish({ channel: "chat:5", event: "said", data: 1 });
+    expect(await ann.next("publication", patient)).toMatchObject({ data: 1 });
+  });
 });
+
+test("a test gateway whose app or settings are wrong leaves nothing behind that keeps the process alive", async () => {
+  const program = `
+    import { createTestGateway } from "./src/testing/testing.ts";
+    for (const options of [{ app: () => { throw new Error("of the app"); } }, { env: { PORT: "x" } }])
+      await createTestGateway(options).catch((error) => console.log(error.message));
+  `;
+  const node = execFile(process.execPath, ["--input-type=module", "--eval", program], { timeout: 150_000 });
+  let printed = "";
+  node.stdout?.on("data", (text: string) => (printed += text));
+
+  expect(await once(node, "exit")).toEqual([0, null]);
+  expect(printed).toMatch(/^of the app\nInvalid configuration:/);
+}, 160_000);
