@@ -5,7 +5,7 @@ import { parseJson } from "../protocol/gate.ts";
 import { parseWith } from "../protocol/parse-with.ts";
 import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Spans } from "../runtime/spans.ts";
+import { newTraceparent, type Spans } from "../runtime/spans.ts";
 import { authorizationIn } from "../webhooks/endpoints.ts";
 import { keyOf, sign } from "../webhooks/signature.ts";
 import type { AppRequest } from "./app-request.ts";
@@ -121,12 +121,12 @@ export class AppClient {
     const body = JSON.stringify(request);
     const parent = spans.traceparent() === undefined ? ofClient : undefined;
     return spans.run(`app call ${request.type}`, { kind: "client", parent }, async () => {
-      const headers = this.#headersOf(request.id, body, spans.traceparent() ?? ofClient);
+      const headers = this.#headersOf(request.id, body, spans.traceparent() ?? ofClient ?? newTraceparent());
       return readAnswer(await this.#posts.post({ body, headers }), schema);
     });
   }
 
-  #headersOf(id: string, body: string, traceparent: string | undefined): Record<string, string> {
+  #headersOf(id: string, body: string, traceparent: string): Record<string, string> {
     const timestamp = Math.floor(this.#deps.clock.now() / 1_000);
     return {
       "content-type": "application/json",
@@ -134,7 +134,7 @@ export class AppClient {
       "webhook-timestamp": `${timestamp}`,
       "webhook-signature": sign(this.#key, { id, timestamp, body }),
       ...(this.#authorization !== undefined && { authorization: this.#authorization }),
-      ...(traceparent !== undefined && { traceparent }),
+      traceparent,
     };
   }
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   context,
   SpanKind,
@@ -42,6 +43,12 @@ const noSpans: Spans = {
 
 /** W3C trace context, version 00. */
 export const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+/** Of a trace that begins with a request. It is marked as sampled, or its receiver would not record it by default. */
+export function newTraceparent(): string {
+  const ids = randomBytes(24).toString("hex");
+  return `00-${ids.slice(0, 32)}-${ids.slice(32)}-01`;
+}
 
 /** Spans of a node, if this process has an OpenTelemetry SDK (`telemetry.ts`, or one of the application's own). */
 export function createSpans(attributes: Attributes): Spans {

@@ -50,6 +50,19 @@ test("an event is forwarded, signed, with its user, and acknowledged with what t
   expect(sent.id).toBe(headers["webhook-id"]);
 });
 
+test("each request is part of a trace: the client's, or one of its own", async () => {
+  const { gateway, client, requests } = await gatewayFor(json(() => ({ ack: [] })));
+  const traceparent = `00-${"ab".repeat(16)}-${"cd".repeat(8)}-00`;
+  const traced = await gateway.connect((await gateway.signIn("bob")).token, { extraHeaders: { traceparent } });
+
+  for (const each of [client, client, traced]) await each.emitWithAck("move");
+
+  const [first, second, ofClient] = requests.map(({ headers }) => headers.traceparent);
+  expect(first).toMatch(/^00-[\da-f]{32}-[\da-f]{16}-01$/);
+  expect(second).not.toBe(first);
+  expect(ofClient).toBe(traceparent);
+});
+
 test("user and password in the URL of the app are sent as basic authentication", async () => {
   const { client, requests } = await gatewayFor(
     json(() => ({ ack: [] })),
