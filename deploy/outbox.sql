@@ -8,7 +8,8 @@
 -- order. Transactions that write commands of the same key at the same time should lock a row first (for example that of
 -- the order): ids are assigned before the transactions commit.
 --
--- The gateway needs SELECT, UPDATE and DELETE on tidegate_outbox, and SELECT, INSERT and DELETE on tidegate_outbox_dead.
+-- The gateway needs SELECT, UPDATE and DELETE on tidegate_outbox (and INSERT, for operators to replay dead letters), and SELECT,
+-- INSERT and DELETE on tidegate_outbox_dead.
 
 CREATE TABLE IF NOT EXISTS tidegate_outbox (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

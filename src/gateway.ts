@@ -20,7 +20,7 @@ import { createCoreServices, type CoreServices } from "./gateway/core-services.t
 import type { WorkerContext } from "./gateway/worker-context.ts";
 import { explainRefusal } from "./gateway/rights.ts";
 import { collectStoreMetrics } from "./gateway/store-metrics.ts";
-import { createOutbox } from "./gateway/outbox.ts";
+import { createOutbox, loadOutboxDatabase } from "./gateway/outbox.ts";
 import { observeReasons } from "./gateway/observers.ts";
 import { openStore } from "./gateway/store.ts";
 import { createNodeUserData } from "./gateway/user-data.ts";
@@ -186,7 +186,9 @@ export async function createNode(
     clock,
   });
   const loopDelay = createEventLoopDelay(metrics);
+  const connectOutbox = await loadOutboxDatabase(config);
   const operator = createNodeOperator(context, {
+    connectOutbox,
     authentication,
     services,
     connections,
@@ -202,7 +204,7 @@ export async function createNode(
   });
   const { connectionsOfUser } = operator;
   const userData = createNodeUserData({ authentication, services, ingress, throttling, connectionsOfUser });
-  const outbox = await createOutbox(context, ingress);
+  const outbox = connectOutbox === undefined ? undefined : createOutbox(connectOutbox, context, ingress);
   const network = createNetwork(context, {
     readiness,
     operator,

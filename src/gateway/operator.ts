@@ -3,6 +3,8 @@ import { createChannelLog } from "../channels/channel-log.ts";
 import type { CommandExecutor } from "../commands/command-executor.ts";
 import type { Schedule } from "../commands/schedule.ts";
 import { createDeadCommandStore } from "../commands/dead-command-store.ts";
+import { createOutboxDeadLetters } from "../commands/outbox/outbox-dead-letters.ts";
+import type { ConnectDatabase } from "../commands/outbox/postgres.ts";
 import { readStreamBacklog } from "../commands/stream-backlog.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { flatten, sourceOf } from "../config/sources.ts";
@@ -32,6 +34,7 @@ import { sleep, systemClock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import { version } from "../runtime/version.ts";
 import type { Throttling } from "../throttling/throttling.ts";
+import { createDeadLetters } from "../redis/queues/dead-letters.ts";
 import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices } from "./core-services.ts";
@@ -39,6 +42,7 @@ import type { NodeContext } from "./node-context.ts";
 import type { Store } from "./store.ts";
 
 export interface OperatorParts {
+  connectOutbox: ConnectDatabase | undefined;
   authentication: Authentication;
   services: CoreServices;
   connections: ConnectionRegistry;
@@ -115,7 +119,11 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     clock,
   });
   const showPayloads = config.console.payloads === "show";
-  const letters = { commands: createDeadCommandStore(store), webhooks: createDeadWebhookStore(store) };
+  const letters = {
+    commands: createDeadLetters(createDeadCommandStore(store)),
+    webhooks: createDeadLetters(createDeadWebhookStore(store)),
+    outbox: parts.connectOutbox && createOutboxDeadLetters(parts.connectOutbox),
+  };
   const backlog = () => readStreamBacklog({ commands, keys, clock, partitions: config.commands.partitions });
 
   return {
@@ -153,7 +161,6 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
         letters,
         backlog,
         metrics,
-        hasOutbox: config.outbox !== undefined,
         schedule: parts.schedule,
         showPayloads,
       }),

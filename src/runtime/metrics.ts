@@ -162,7 +162,7 @@ export function createMetrics({ nodeId }: { nodeId: string }): Metrics {
     }),
     deadLetters: new Gauge({
       name: "gateway_dead_letters",
-      help: "Dead letters kept in Redis: commands, or webhooks.",
+      help: "Dead letters: of stream commands and webhooks in Redis, and of the outbox in Postgres.",
       labelNames: ["of"],
       registers,
     }),

@@ -5,7 +5,7 @@ import { loadConfig } from "../../src/config.ts";
 import { needs } from "../../scripts/needs.ts";
 import { contract, contractFile } from "../contract/contract.ts";
 import { readableLog } from "../support/edge.ts";
-import { startGateway, type BackendCalls } from "../support/gateway.ts";
+import { backend, startGateway, type BackendCalls } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { startPostgresProcess, type OutboxDatabase, type PostgresProcess } from "../support/postgres-process.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
@@ -143,6 +143,35 @@ describe.skipIf(!needs.postgres.isInstalled())("with Postgres", () => {
       const [letter] = await outbox.query("SELECT code, reason FROM tidegate_outbox_dead");
       expect(letter).toEqual({ code: "bad_request", reason: "data.text: expected string, received number" });
     });
+  });
+
+  test("operators list the outbox's dead letters with those of the stream, and replay and remove them", async () => {
+    const outbox = await postgres.createOutbox();
+    const secret = "operator-secret-of-at-least-thirty-two-bytes";
+    const env = { OUTBOX_URL: outbox.url, OPERATORS: `ada:${secret}:admin` };
+    const gateway = await startGateway({ file, env });
+    const { call } = backend(gateway.url, secret);
+    const letters = async (query = "") =>
+      (await call("GET", `/v1/operator/dead-letters?of=outbox${query}`)).body.letters as { id: string }[];
+    await insert(outbox, "a", { type: "session.update", sessionId: "none", roles: [] });
+    await insert(outbox, "b", { type: "nothing" });
+    await eventually(async () => expect(await letters()).toHaveLength(2));
+
+    const [first] = await letters("&type=session.update");
+    expect(first).toMatchObject({ code: "not_found", tries: 1, at: expect.any(Number), command: expect.any(String) });
+    expect(await letters(`&after=${first?.id}`)).toMatchObject([{ code: "bad_request" }]);
+    const act = async (what: string, body: object) =>
+      (await call("POST", `/v1/operator/dead-letters/${what}`, { of: "outbox", ...body })).body;
+    expect(await act("remove", { filter: { code: "bad_request" } })).toEqual({ done: 1, missing: 0, more: false });
+    expect(await act("replay", { ids: [first?.id, "999"] })).toEqual({ done: 1, missing: 1, more: false });
+    await eventually(async () => {
+      const [again] = await letters();
+      expect(again).toMatchObject({ code: "not_found" });
+      expect(again?.id).not.toBe(first?.id);
+    });
+    const none = backend((await startGateway({ file, env: { OPERATORS: env.OPERATORS } })).url, secret);
+    const refused = await none.call("GET", "/v1/operator/dead-letters?of=outbox");
+    expect(refused).toMatchObject({ status: 400, body: { field: "of" } });
   });
 
   test("what cannot be performed is set aside with the reason, holds up nothing, and can be replayed", async () => {

@@ -8,7 +8,7 @@ import { usePoll } from "../use-poll.ts";
 
 interface Queues {
   commands: { undelivered: number; pending: { consumer: string; count: number }[]; lagMs: number };
-  deadLetters: { commands: number; webhooks: number };
+  deadLetters: { commands: number; webhooks: number; outbox?: number };
   outbox?: { lagSeconds: number };
   webhooks: { waiting: number };
 }
@@ -76,6 +76,12 @@ export function QueuesView() {
               <dt>Dead webhooks</dt>
               <dd>{number(deadLetters.webhooks)}</dd>
             </div>
+            {deadLetters.outbox !== undefined && (
+              <div>
+                <dt>Dead in the outbox</dt>
+                <dd>{number(deadLetters.outbox)}</dd>
+              </div>
+            )}
           </dl>
         )}
       </Loaded>
@@ -162,7 +168,7 @@ function DeadLetters({ counts }: { counts: Queues["deadLetters"] | undefined }) 
   function search(event: Event): void {
     const { of: source = "commands", since = "", until = "", ...given } = textsOf(event);
     const times = Object.entries({ since, until }).map(([name, text]) => [name, text === "" ? "" : timeIn(text)]);
-    setOf(source === "webhooks" ? source : "commands");
+    setOf(source === "webhooks" || source === "outbox" ? source : "commands");
     setFilter(Object.fromEntries([...Object.entries(given), ...times].filter(([, value]) => value !== "")));
     polled.reload();
   }
@@ -178,6 +184,7 @@ function DeadLetters({ counts }: { counts: Queues["deadLetters"] | undefined }) 
           <select name="of" aria-label="of">
             <option>commands</option>
             <option>webhooks</option>
+            {counts?.outbox !== undefined && <option>outbox</option>}
           </select>
         </label>
         {(["code", "type", "reason"] as const).map((name) => (

@@ -109,6 +109,15 @@ export async function readLag(database: Database): Promise<number> {
   return Math.max(Number(row?.["lag"] ?? 0), 0);
 }
 
+/** At most `max`, because they are counted one by one. */
+export async function countDeadLetters(database: Database, max: number): Promise<number> {
+  const [row] = await database.query(
+    "SELECT count(*) AS count FROM (SELECT 1 FROM tidegate_outbox_dead LIMIT $1) AS dead",
+    [max],
+  );
+  return Number(row?.["count"] ?? 0);
+}
+
 export async function removeOldDeadLetters(database: Database): Promise<void> {
   await database.query("DELETE FROM tidegate_outbox_dead WHERE died_at < now() - interval '30 days'");
 }

@@ -9,6 +9,7 @@ import type { CommandExecutor } from "../command-executor.ts";
 import { parseCommand } from "../commands.ts";
 import { toFailure } from "../failures.ts";
 import {
+  countDeadLetters,
   lockRows,
   readFirstRows,
   readLag,
@@ -30,7 +31,7 @@ import type { ConnectDatabase, Database } from "./postgres.ts";
 export interface OutboxDeps {
   connect: ConnectDatabase;
   executor: Pick<CommandExecutor, "perform">;
-  metrics: Pick<Metrics, "commands" | "outboxLag">;
+  metrics: Pick<Metrics, "commands" | "outboxLag" | "deadLetters">;
   clock: Clock;
   log: Logger;
 }
@@ -48,6 +49,8 @@ const maxRows = 500;
 /** Max milliseconds until rows are found that nobody announced: those that are retried. */
 const pollMs = 1_000;
 const measureEveryMs = 5_000;
+/** Max dead letters that are counted. */
+const maxCounted = 100_000;
 const cleanEveryMs = 3_600_000;
 const retryBackoff = { minMs: 100, maxMs: 5_000 };
 const reconnectBackoff = { minMs: 200, maxMs: 5_000 };
@@ -96,6 +99,7 @@ export class Outbox implements Service {
         await this.#workThenClose(database);
       } catch (error) {
         this.#deps.metrics.outboxLag.remove();
+        this.#deps.metrics.deadLetters.remove({ of: "outbox" });
         this.#measuredAt = -Infinity;
         isFailing = true;
         this.#warn({ reason: reasonOf(error) }, "reading the outbox failed; retrying");
@@ -199,6 +203,7 @@ export class Outbox implements Service {
     if (now - this.#measuredAt >= measureEveryMs) {
       this.#measuredAt = now;
       this.#deps.metrics.outboxLag.set(await readLag(database));
+      this.#deps.metrics.deadLetters.set({ of: "outbox" }, await countDeadLetters(database, maxCounted));
     }
     if (now - this.#cleanedAt < cleanEveryMs) return;
     this.#cleanedAt = now;

@@ -9,20 +9,25 @@ import {
   queuesAnswer,
   type DeadLetterFilter,
 } from "../../protocol/operator/operator-queues.ts";
-import { createDeadLetters, type DeadLetterStore, type StoredDeadLetter } from "../../redis/queues/dead-letters.ts";
+import type { DeadLetters, StoredDeadLetter } from "../../redis/queues/dead-letters.ts";
 import { parseCursor, scheduledQuery, toCursor } from "../../protocol/scheduled.ts";
 import type { Schedule } from "../../commands/schedule.ts";
 import type { Gauge } from "prom-client";
 import type { Metrics } from "../../runtime/metrics.ts";
+import { wrong } from "../../protocol/parse-with.ts";
 import { seesPayloads, withoutData } from "./views.ts";
 
-type DeadLetterSource = "commands" | "webhooks";
+type ActedLetters = Pick<DeadLetters, "list" | "replay" | "remove">;
 
 export interface OperatorQueueDeps {
-  letters: Readonly<Record<DeadLetterSource, DeadLetterStore>>;
+  letters: {
+    commands: Pick<DeadLetters, "count"> & ActedLetters;
+    webhooks: Pick<DeadLetters, "count"> & ActedLetters;
+    /** Undefined without an outbox. */
+    outbox: ActedLetters | undefined;
+  };
   backlog: () => Promise<StreamBacklog>;
-  metrics: Pick<Metrics, "outboxLag" | "webhooksWaiting">;
-  hasOutbox: boolean;
+  metrics: Pick<Metrics, "outboxLag" | "webhooksWaiting" | "deadLetters">;
   schedule: Pick<Schedule, "list">;
   showPayloads: boolean;
 }
@@ -48,13 +53,23 @@ function queues({ letters, backlog, ...deps }: OperatorQueueDeps): Route {
   } as const;
   return route(definition, async () => {
     const [commands, ...counts] = await Promise.all([backlog(), letters.commands.count(), letters.webhooks.count()]);
-    const deadLetters = { commands: counts[0], webhooks: counts[1] };
-    return { body: { commands, deadLetters, ...(await measured(deps)) } };
+    const outbox = letters.outbox && (await deps.metrics.deadLetters.get()).values.find(isOfOutbox)?.value;
+    const deadLetters = { commands: counts[0], webhooks: counts[1], ...(outbox === undefined ? {} : { outbox }) };
+    return { body: { commands, deadLetters, ...(await measured(deps, letters.outbox !== undefined)) } };
   });
 }
 
+const isOfOutbox = ({ labels }: { labels: { of?: string | number } }): boolean => labels.of === "outbox";
+
+/** Throws `bad_request` for the outbox if there is none. */
+function lettersOf({ letters }: OperatorQueueDeps, of: keyof OperatorQueueDeps["letters"]): ActedLetters {
+  const found = letters[of];
+  if (found === undefined) throw wrong("of", "needs an outbox (OUTBOX_URL)");
+  return found;
+}
+
 /** What this node has measured within the last seconds. */
-async function measured({ metrics, hasOutbox }: Pick<OperatorQueueDeps, "metrics" | "hasOutbox">) {
+async function measured({ metrics }: Pick<OperatorQueueDeps, "metrics">, hasOutbox: boolean) {
   const valueOf = async (gauge: Gauge): Promise<number | undefined> => (await gauge.get()).values[0]?.value;
   const lagSeconds = hasOutbox ? await valueOf(metrics.outboxLag) : undefined;
   const waiting = (await valueOf(metrics.webhooksWaiting)) ?? 0;
@@ -80,7 +95,8 @@ function listScheduled({ schedule, showPayloads }: OperatorQueueDeps): Route {
   });
 }
 
-function list({ letters, showPayloads }: OperatorQueueDeps): Route {
+function list(deps: OperatorQueueDeps): Route {
+  const { showPayloads } = deps;
   const definition = {
     method: "get",
     tag: "Operators",
@@ -93,7 +109,7 @@ function list({ letters, showPayloads }: OperatorQueueDeps): Route {
   } as const;
   return route(definition, async ({ query: { of, after, limit = 50, ...filter }, role }) => {
     const found = [];
-    for await (const { id, at, code, reason, tries, command } of matchingLetters(letters[of], filter, after)) {
+    for await (const { id, at, code, reason, tries, command } of matchingLetters(lettersOf(deps, of), filter, after)) {
       const payload = seesPayloads(role, showPayloads) ? { command: command.slice(0, maxCommandLength) } : {};
       found.push({ id, at, code, reason, tries, type: typeOf(command), bytes: command.length, ...payload });
       if (found.length >= limit) break;
@@ -102,7 +118,7 @@ function list({ letters, showPayloads }: OperatorQueueDeps): Route {
   });
 }
 
-function act({ letters }: OperatorQueueDeps, what: "replay" | "remove"): Route {
+function act(deps: OperatorQueueDeps, what: "replay" | "remove"): Route {
   const definition = {
     method: "post",
     tag: "Operators",
@@ -115,14 +131,14 @@ function act({ letters }: OperatorQueueDeps, what: "replay" | "remove"): Route {
     answer: lettersActAnswer,
   } as const;
   return route(definition, async ({ body: { of, ids, filter = {} } }) => {
-    const store = letters[of];
-    const chosen = ids ?? (await idsOf(store, filter));
-    const { done, missing } = await createDeadLetters(store)[what](chosen.slice(0, maxActs));
+    const letters = lettersOf(deps, of);
+    const chosen = ids ?? (await idsOf(letters, filter));
+    const { done, missing } = await letters[what](chosen.slice(0, maxActs));
     return { body: { done: done.length, missing: missing.length, more: chosen.length > maxActs } };
   });
 }
 
-async function idsOf(store: DeadLetterStore, filter: DeadLetterFilter): Promise<string[]> {
+async function idsOf(store: ActedLetters, filter: DeadLetterFilter): Promise<string[]> {
   const ids: string[] = [];
   for await (const { id } of matchingLetters(store, filter)) {
     ids.push(id);
@@ -135,7 +151,7 @@ const pageSize = 500;
 
 /** Dead letters that match a filter, oldest first; a generator, so that nothing holds them all. */
 async function* matchingLetters(
-  store: Pick<DeadLetterStore, "list">,
+  store: Pick<ActedLetters, "list">,
   filter: DeadLetterFilter,
   after?: string,
 ): AsyncGenerator<StoredDeadLetter> {

@@ -1,13 +1,15 @@
 import { z } from "zod";
-import { entryId, filterText, limit, masked, nextCursor } from "./operator.ts";
+import { filterText, limit, masked, nextCursor } from "./operator.ts";
 import { timestamp, wholeNumber } from "../scalars.ts";
 import { scheduledPublication } from "../scheduled.ts";
 
 /** Schemas of the operator API about what waits: queues, dead letters, scheduled publications. */
 
+/** Of an entry of a stream in Redis, or of a row in Postgres. */
+const letterId = z.string().regex(/^\d{1,20}(-\d{1,20})?$/, "is not the id of an entry");
 const letterSource = z
-  .enum(["commands", "webhooks"])
-  .meta({ description: "Commands of the stream, or webhooks. Default: `commands`." });
+  .enum(["commands", "webhooks", "outbox"])
+  .meta({ description: "Commands of the stream, webhooks, or commands of the Postgres outbox. Default: `commands`." });
 export const queuesAnswer = z.object({
   commands: z.object({
     undelivered: z.int(),
@@ -15,7 +17,14 @@ export const queuesAnswer = z.object({
     oldestAt: timestamp.optional(),
     lagMs: z.int(),
   }),
-  deadLetters: z.object({ commands: z.int(), webhooks: z.int() }),
+  deadLetters: z.object({
+    commands: z.int(),
+    webhooks: z.int(),
+    outbox: z
+      .int()
+      .optional()
+      .meta({ description: "As counted within the last seconds; absent without an outbox that can be read." }),
+  }),
   outbox: z
     .object({ lagSeconds: z.number() })
     .optional()
@@ -45,7 +54,7 @@ export const lettersQuery = z.strictObject({
   since: wholeNumber(since).optional(),
   until: wholeNumber(until).optional(),
   of: letterSource.default("commands"),
-  after: entryId.optional().meta({ description: "Only those after the one with this id." }),
+  after: letterId.optional().meta({ description: "Only those after the one with this id." }),
   limit: limit(200, 50),
 });
 export const lettersAnswer = z.object({
@@ -67,7 +76,7 @@ export const lettersAnswer = z.object({
 export const lettersActBody = z
   .strictObject({
     of: letterSource.default("commands"),
-    ids: z.array(entryId).min(1).max(1_000).optional().meta({ description: "Ids of dead letters." }),
+    ids: z.array(letterId).min(1).max(1_000).optional().meta({ description: "Ids of dead letters." }),
     filter: z
       .strictObject(letterFilter)
       .optional()
