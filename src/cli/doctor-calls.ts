@@ -1,7 +1,6 @@
 import { bearer } from "../protocol/bearer.ts";
 import type { NodeReport } from "../protocol/operator/operator.ts";
 import { urlBelow } from "../runtime/url-below.ts";
-import { CallError } from "./backend-calls.ts";
 
 /** One thing that was checked, and what to do if it is wrong. */
 export interface Diagnosis {
@@ -49,8 +48,38 @@ export const wrong = (result: "warning" | "failed", detail: string, mend: string
   mend,
 });
 
-export const ask = (url: string, path: string, init: RequestInit = {}): Promise<Response> =>
-  fetch(urlBelow(url, path), { ...init, signal: AbortSignal.timeout(timeoutMs) });
+/** A call that was refused or not answered, and what to do about it. */
+export class CheckFailure extends Error {
+  readonly mend: string;
+
+  constructor(message: string, mend: string) {
+    super(message);
+    this.mend = mend;
+  }
+}
+
+const mendUnavailable = "see Redis and readiness, and docs/troubleshooting.md#redis";
+
+export const noAnswer = (): CheckFailure =>
+  new CheckFailure(
+    `no answer within ${timeoutMs / 1_000} s`,
+    "a node behind the proxy may be frozen or overloaded: see nodes and versions, and ask each node with --url",
+  );
+
+export async function ask(url: string, path: string, init: RequestInit = {}): Promise<Response> {
+  try {
+    return await fetch(urlBelow(url, path), { ...init, signal: AbortSignal.timeout(timeoutMs) });
+  } catch (error) {
+    throw (error as Error).name === "TimeoutError" ? noAnswer() : error;
+  }
+}
+
+/** Throws if a node refuses handshakes for now, with the reason that it gives. */
+export async function throwIfUnavailable(response: Response): Promise<void> {
+  if (response.status !== 503 && response.status !== 429) return;
+  const { message, detail } = (await response.json().catch(() => ({}))) as { message?: string; detail?: string };
+  throw new CheckFailure(`HTTP ${response.status}: ${message ?? detail ?? ""}`, mendUnavailable);
+}
 
 export async function backendCall<T>(
   url: string,
@@ -62,8 +91,10 @@ export async function backendCall<T>(
   const headers = { authorization: bearer(key), "content-type": "application/json" };
   const response = await ask(url, path, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
   const answer = (await response.json()) as T & { detail?: string };
-  if (!response.ok) throw new CallError(answer.detail ?? `HTTP ${response.status}`);
-  return answer;
+  if (response.ok) return answer;
+  const isUnavailable = response.status === 503;
+  const mend = isUnavailable ? mendUnavailable : "check --key and --operator";
+  throw new CheckFailure(answer.detail ?? `HTTP ${response.status}`, mend);
 }
 
 /** With the cause, which `fetch` does not name in its message. */

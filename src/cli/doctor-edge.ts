@@ -1,7 +1,16 @@
 import { isIP } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { urlBelow } from "../runtime/url-below.ts";
-import { ask, messageOf, ok, timeoutMs, wrong, type DoctorCheck } from "./doctor-calls.ts";
+import {
+  ask,
+  messageOf,
+  noAnswer,
+  ok,
+  throwIfUnavailable,
+  timeoutMs,
+  wrong,
+  type DoctorCheck,
+} from "./doctor-calls.ts";
 
 const maxClockDifferenceMs = 2_000;
 const dayMs = 86_400_000;
@@ -67,6 +76,7 @@ export const edgeChecks: Readonly<Record<string, DoctorCheck>> = {
   },
   "polling and stickiness": async ({ url }) => {
     const opened = await ask(url, pollingPath);
+    await throwIfUnavailable(opened);
     const { sid } = JSON.parse((await opened.text()).slice(1) || "{}") as { sid?: string };
     if (opened.status !== 200 || sid === undefined)
       return wrong("failed", `HTTP ${opened.status}`, "forward /socket.io/ to the gateway");
@@ -88,13 +98,13 @@ export const edgeChecks: Readonly<Record<string, DoctorCheck>> = {
   },
   "WebSocket upgrade": async ({ url }) => {
     const opened = await openWebSocket(urlBelow(url, "/socket.io/?EIO=4&transport=websocket"));
-    return opened
-      ? ok("upgraded")
-      : wrong(
-          "failed",
-          "the upgrade failed",
-          "proxy_http_version 1.1, and forward Upgrade and Connection (see nginx.conf)",
-        );
+    if (opened) return ok("upgraded");
+    await throwIfUnavailable(await ask(url, pollingPath));
+    return wrong(
+      "failed",
+      "the upgrade failed",
+      "proxy_http_version 1.1, and forward Upgrade and Connection (see nginx.conf)",
+    );
   },
 };
 
@@ -115,14 +125,17 @@ function certificateEnd(hostname: string, port: number): Promise<number> {
 
 function openWebSocket(url: URL): Promise<boolean> {
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = new WebSocket(url);
     const settle = (isOpen: boolean): void => {
       clearTimeout(timer);
       socket.close();
       resolve(isOpen);
     };
-    const timer = setTimeout(() => settle(false), timeoutMs);
+    const timer = setTimeout(() => {
+      reject(noAnswer());
+      socket.close();
+    }, timeoutMs);
     socket.addEventListener("message", ({ data }) => settle(String(data).startsWith("0{")));
     socket.addEventListener("error", () => settle(false));
   });

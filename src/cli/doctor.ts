@@ -1,7 +1,8 @@
 import type { Environment } from "../config/environment.ts";
-import { CallError, checkAddress, firstKey, ownAddress } from "./backend-calls.ts";
+import { checkAddress, firstKey, ownAddress } from "./backend-calls.ts";
 import {
   backendCall,
+  CheckFailure,
   messageOf,
   skipped,
   wrong,
@@ -41,11 +42,7 @@ export async function diagnose(env: Environment, options: DoctorOptions): Promis
 const unreachable = skipped("needs a node that answers");
 
 const failed = (error: unknown): CheckOutcome =>
-  wrong(
-    "failed",
-    messageOf(error),
-    error instanceof CallError ? "check --key and --operator" : "see the checks before",
-  );
+  wrong("failed", messageOf(error), error instanceof CheckFailure ? error.mend : "see the checks before");
 
 const signs = { ok: "✓", warning: "!", failed: "✗", skipped: "–" } as const;
 

@@ -15,7 +15,8 @@ export function createChecks(
     redis: async () => {
       const { refusal } = redis.availability;
       if (refusal !== undefined) return { status: "failing", note: `Redis refuses writes: ${refusal}` };
-      return { status: (await commands.ping()) === "PONG" ? "ok" : "failing" };
+      const answer = await commands.ping().catch(() => undefined);
+      return answer === "PONG" ? { status: "ok" } : { status: "failing", note: "Redis does not answer" };
     },
     feed: () => (probe.isHealthy ? { status: "ok" } : { status: "failing", note: "the pub/sub probe does not arrive" }),
     cluster: () =>

@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
@@ -12,6 +12,17 @@ import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
 const operator = "operator-secret-of-at-least-thirty-two-bytes";
+
+/** The address of a server that answers so. */
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 test("a deployment that works passes every check, and nothing of the round trip stays", async () => {
   const origin = "https://app.example";
@@ -117,19 +128,50 @@ test("a deployment below a path of its proxy passes too", async () => {
 });
 
 test("a proxy that forwards no upgrade and spreads requests is told what to change", async () => {
-  const server = createServer((request, response) => {
+  const url = await serve((request, response) => {
     const isHandshake = request.url?.endsWith("transport=polling") === true;
     response.writeHead(isHandshake ? 200 : 400).end(isHandshake ? '0{"sid":"s1"}' : '{"code":1}');
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(() => void server.close());
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
   const report = describe(await diagnose({}, { url, key: apiKey }));
 
   expect(report).toMatch(/✗ polling and stickiness: request 2 .*\n {4}→ hash by sid or address/);
   expect(report).toMatch(/✗ WebSocket upgrade: .*\n {4}→ proxy_http_version 1\.1/);
   expect(report).toMatch(/– nodes and versions: needs --operator/);
+});
+
+test("while nodes refuse because of Redis, every check says so, and none blames the proxy or the key", async () => {
+  const url = await serve((request, response) => {
+    if (request.url === "/healthz") return response.end();
+    const detail = "Redis refuses writes: it is out of memory.";
+    const body = { status: "unavailable", checks: { redis: { note: detail } }, code: "writes_refused", detail };
+    response.writeHead(503, { "content-type": "application/json" }).end(JSON.stringify(body));
+  });
+
+  const diagnoses = await diagnose({}, { url, key: apiKey, operator });
+
+  const refused = diagnoses.filter(({ detail }) => detail.includes("it is out of memory"));
+  expect(refused.map(({ check }) => check)).toEqual(
+    expect.arrayContaining([
+      "Redis and readiness",
+      "polling and stickiness",
+      "WebSocket upgrade",
+      "nodes and versions",
+    ]),
+  );
+  const blamed = diagnoses.filter(({ result, mend }) => result === "failed" && mend?.endsWith("#redis") !== true);
+  expect(blamed).toEqual([]);
+});
+
+test("a node behind the proxy that does not answer is told as such", async () => {
+  const url = await serve(() => undefined);
+  const deployment = { url, key: "", origin: "", overview: undefined, operatorGet: () => Promise.reject(new Error()) };
+
+  const silence = { message: "no answer within 5 s", mend: expect.stringContaining("frozen or overloaded") };
+  const ask = async (check: string) => edgeChecks[check]?.(deployment);
+  await Promise.all(
+    ["polling and stickiness", "WebSocket upgrade"].map((check) => expect(ask(check)).rejects.toMatchObject(silence)),
+  );
 });
 
 test("an address where nothing answers, and a wrong key, are told as such", async () => {
