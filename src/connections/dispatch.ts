@@ -77,9 +77,12 @@ export interface DispatchDeps extends RefusalDeps {
 }
 
 export interface DispatchOptions {
-  /** Max messages of one connection in flight; further ones are refused. @default 256 */
+  /** Messages of one connection in flight at which reading stops; four times as many are refused. @default 256 */
   maxUnanswered?: number | undefined;
 }
+
+/** What has been read by the time that reading stops, such as what a client has collected while it was offline, is handled too. */
+const readFactor = 4;
 
 type Acknowledge = (answer: object) => void;
 
@@ -184,7 +187,7 @@ export class Dispatch {
   }
 
   #perform(requests: ConnectionRequests, message: IncomingEvent): Promise<object> {
-    if (requests.inFlight.count > this.#maxUnanswered) throw tooManyUnanswered();
+    if (requests.inFlight.count > readFactor * this.#maxUnanswered) throw tooManyUnanswered();
     const [name, ...args] = message.event;
     if (typeof name === "string" && this.#classOf(requests.connection, name) === "app") {
       const handle = this.#appHandlerOf(requests.connection, name, args, message);

@@ -12,7 +12,7 @@ export interface SocketServerOptions {
   maxPending?: number | undefined;
   /** The same for one address (IPv6: one /64). @default `maxPending` */
   maxPendingPerAddress?: number | undefined;
-  /** Max messages of one connection in flight. @default 256 */
+  /** Messages of one connection in flight at which reading stops. @default 256 */
   maxUnanswered?: number | undefined;
   /** Milliseconds until a connection must have authenticated. @default 5000 */
   connectTimeoutMs?: number | undefined;

@@ -32,9 +32,9 @@ function slowHandlers(): { handlers: ClientHandler[]; begun: string[]; finish: (
   return { handlers: [handler("first"), handler("second")], begun, finish: (id) => waiting.get(id)?.() };
 }
 
-async function client(options: EdgeOptions) {
+async function client(options: EdgeOptions, transports = ["websocket"]) {
   const edge = await startEdge({ ...options, handlers: [...echoHandlers, ...(options.handlers ?? [])] });
-  return { edge, socket: await connected(stockClient(edge.url, { transports: ["websocket"] })) };
+  return { edge, socket: await connected(stockClient(edge.url, { transports })) };
 }
 
 it("handles messages of one channel in the order they came, and others meanwhile", async () => {
@@ -153,13 +153,26 @@ it("goes on in a channel after a handler failed", async () => {
 
 it("bounds the messages that wait for their answer", async () => {
   const { handlers, begun } = slowHandlers();
-  const { socket } = await client({ handlers, maxUnanswered: 3 });
-  for (const id of ["1", "2", "3"]) socket.emit("first", { id, channel: "a" });
+  // What a client sends at once is one request here.
+  const { socket } = await client({ handlers, maxUnanswered: 3 }, ["polling"]);
+  for (let id = 1; id <= 12; id += 1) socket.emit("first", { id: `${id}`, channel: "a" });
 
-  const answer: unknown = await socket.emitWithAck("first", { id: "4" });
+  const answer: unknown = await socket.emitWithAck("first", { id: "13" });
 
   expect(answer).toMatchObject({ ok: false, error: { code: "rate_limited", retryAfterMs: 1_000 } });
   expect(begun).toEqual(["1"]);
+});
+
+it("handles all that has come at once, also if that is more than may be in flight before it stops reading", async () => {
+  const { handlers, begun, finish } = slowHandlers();
+  const { socket } = await client({ handlers, maxUnanswered: 4 }, ["polling"]);
+  const ids = Array.from({ length: 16 }, (_, index) => `${index + 1}`);
+
+  const answers = ids.map(async (id): Promise<unknown> => socket.emitWithAck("first", { id, channel: id }));
+  await expect.poll(() => begun).toEqual(ids);
+  for (const id of ids) finish(id);
+
+  expect(await Promise.all(answers)).toEqual(ids.map(() => expect.objectContaining({ ok: true })));
 });
 
 it("reads no more of who does not wait for answers, until there are fewer; and then all of it", async () => {
