@@ -227,10 +227,14 @@ function ofContract(
   return { words, name, summary, schema: json, hasSharedDefinitions: false, isValid };
 }
 
-/** An asynchronous schema has no example. */
+/** An asynchronous schema has no example, nor has one that throws, such as of a transform that expects another text. */
 function accepts(schema: StandardSchema, value: unknown): boolean {
-  const result = schema["~standard"].validate(value);
-  if (!(result instanceof Promise)) return result.issues === undefined;
-  result.catch(() => undefined);
+  try {
+    const result = schema["~standard"].validate(value);
+    if (!(result instanceof Promise)) return result.issues === undefined;
+    result.catch(() => undefined);
+  } catch {
+    // The gateway must start all the same.
+  }
   return false;
 }

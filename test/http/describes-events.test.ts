@@ -1,6 +1,7 @@
 import { Parser, type AsyncAPIDocumentInterface } from "@asyncapi/parser";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { describeEvents } from "../../src/http/asyncapi.ts";
 import { defineContract } from "../../src/index.ts";
 import { clientEvents } from "../../src/protocol/client-events.ts";
 import { serverEvents } from "../../src/protocol/server-events.ts";
@@ -30,6 +31,23 @@ function fits(events: Json, message: string, value: unknown): boolean {
   });
   return z.fromJSONSchema(JSON.parse(text.replaceAll("#/components/schemas/", "#/$defs/"))).safeParse(value).success;
 }
+
+test("a schema that throws for the example of the description has none", () => {
+  const schema = {
+    "~standard": {
+      version: 1 as const,
+      vendor: "own",
+      validate(value: unknown): never {
+        throw new TypeError(`no JSON: ${String(value)}`);
+      },
+    },
+  };
+
+  const { components } = describeEvents(defineContract({ events: { parse: schema } }), "1.0.0") as Json;
+
+  expect(components.messages.appParse).toMatchObject({ name: "parse" });
+  expect(components.messages.appParse).not.toHaveProperty("examples");
+});
 
 describe("/asyncapi.json", () => {
   test("is valid by AsyncAPI's own parser, without a warning", async () => {
