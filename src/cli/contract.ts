@@ -72,7 +72,7 @@ function compareEach<T>(
 ): void {
   for (const [name, one] of Object.entries(old)) {
     const at = fieldPath([name], place);
-    const other = now[name];
+    const other = Object.hasOwn(now, name) ? now[name] : undefined;
     if (other === undefined) comparison.breaking.push(`${at}: was removed`);
     else compare(comparison, at, one, other);
   }

@@ -156,7 +156,7 @@ class Comparison {
       .filter((name) => !before.required.has(name))
       .map((name) => ({ path: at(name), message: this.#say.missing }));
     const changed = Object.entries(before.fields).flatMap(([name, field]) => {
-      const known = now.fields[name] ?? now.others;
+      const known = Object.hasOwn(now.fields, name) ? now.fields[name] : now.others;
       if (known !== undefined) return this.compare(field, known, at(name));
       return now.isClosed && this.#countsFields ? [{ path: at(name), message: "is no longer accepted" }] : [];
     });

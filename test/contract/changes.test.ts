@@ -12,6 +12,19 @@ import { repository } from "../support/source-tree.ts";
 const compare = (old: object, now: object) =>
   compareContracts(contractSchemas(defineContract(old)), contractSchemas(defineContract(now)));
 
+test("names that every object has, such as those of a race, are compared as others", () => {
+  const before = {
+    events: { toString: z.string() },
+    channels: { race: { result: z.object({ constructor: z.string() }) } },
+  };
+  const now = { channels: { race: { result: z.object({}) } } };
+
+  expect(compare(before, now).breaking).toEqual([
+    "events.toString: was removed",
+    "channels.race.result.constructor: may now be missing",
+  ]);
+});
+
 const event = (input: z.ZodType, answer?: z.ZodType) => ({
   events: { move: answer === undefined ? input : { input, answer } },
 });
