@@ -52,6 +52,17 @@ describe.skipIf(!needs.nginx.isInstalled())("nginx.conf", () => {
     expect(new Set([...answers, ...writes].map(({ body }) => body))).toEqual(new Set(["alive"]));
   });
 
+  test("gives nodes that are back all the WebSockets that come", async () => {
+    const ports = await Promise.all([1, 2, 3].map(() => freePort()));
+    const { ask, upgrade } = await nginxBefore(ports);
+    const handshake = "/socket.io/?EIO=4&transport=websocket";
+    await many(6, () => ask("GET", handshake, { upgrade: "websocket", connection: "upgrade" }));
+
+    await Promise.all(ports.map(listenForUpgrades));
+
+    expect(new Set(await Promise.all(Array.from({ length: 12 }, () => upgrade(handshake))))).toEqual(new Set([101]));
+  });
+
   test("retries reads, and writes with an idempotency key, but no other write", async () => {
     const seen: string[] = [];
     const { ask } = await nginxBefore([breakingNode(seen), breakingNode(seen), breakingNode(seen)]);
@@ -231,7 +242,13 @@ interface Answer {
 }
 type Ask = (method: string, path: string, headers?: Record<string, string>, body?: string) => Promise<Answer>;
 
-async function nginxBefore(nodes: AnyNode[], readTimeout?: string): Promise<{ ask: Ask }> {
+interface Nginx {
+  ask: Ask;
+  /** The status with which a WebSocket is answered, which stays open until the test ends. */
+  upgrade: (path: string) => Promise<number>;
+}
+
+async function nginxBefore(nodes: AnyNode[], readTimeout?: string): Promise<Nginx> {
   const folder = temporaryFolder();
   const addresses = await Promise.all(nodes.map(async (node) => `127.0.0.1:${await startNode(node)}`));
   const port = await freePort();
@@ -246,7 +263,33 @@ async function nginxBefore(nodes: AnyNode[], readTimeout?: string): Promise<{ as
     nginx.kill("SIGTERM");
     await exit;
   });
-  return { ask: (method, path, headers = {}, body) => ask(port, method, path, headers, body) };
+  return {
+    ask: (method, path, headers = {}, body) => ask(port, method, path, headers, body),
+    upgrade: (path) => upgrade(port, path),
+  };
+}
+
+function upgrade(port: number, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ port, path, headers: { upgrade: "websocket", connection: "upgrade" }, agent: false });
+    outgoing.on("upgrade", ({ statusCode = 0 }, socket) => {
+      onTestFinished(() => void socket.destroy());
+      resolve(statusCode);
+    });
+    outgoing.on("response", ({ statusCode = 0 }) => resolve(statusCode));
+    outgoing.on("error", reject).end();
+  });
+}
+
+/** A node that accepts every WebSocket, and says nothing on it. */
+async function listenForUpgrades(port: number): Promise<void> {
+  const node = createServer();
+  node.on("upgrade", (_incoming, socket) => {
+    onTestFinished(() => void socket.destroy());
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+  });
+  await new Promise<void>((resolve) => node.listen(port, "127.0.0.1", resolve));
+  onTestFinished(() => void node.close());
 }
 
 async function startNode(node: AnyNode): Promise<number> {
