@@ -110,6 +110,28 @@ describe("a subscription that the gateway made", () => {
     expect(channels.channelsOf(subscriber)).toEqual([channel]);
   });
 
+  test("goes on behind what was too much to keep while another subscription was answered", async () => {
+    const saved = Promise.withResolvers<void>();
+    const { channels, subscriber, publish, seenSince } = await startSubscribed({
+      records: {
+        save: (_subscriber, name) => (name === "chat:other" ? saved.promise : undefined),
+        remove: async () => undefined,
+        rewrite: () => undefined,
+      },
+    });
+    const other = channels.subscribe(subscriber, reader("ada"), "chat:other");
+    const data = JSON.stringify("x".repeat(900_000));
+    for (let n = 3; n <= 5; n++) await channels.publish({ channel, event: "said", data });
+    await eventually(() => expect(channels.local.get(channel)?.position?.offset).toBe(5));
+
+    saved.resolve();
+    await other;
+    await eventually(() => expect(subscriber.unsubscribed).toEqual(told));
+    await publish(6);
+
+    await eventually(() => expect(seenSince()).toEqual([[6, 6]]));
+  });
+
   test("ends like any other once the client has left it", async () => {
     const { channels, subscriber, publish, seenSince } = await startSubscribed();
     await channels.unsubscribe(subscriber, channel);
