@@ -35,6 +35,8 @@ import type { Service } from "../runtime/lifecycle.ts";
 import { version } from "../runtime/version.ts";
 import type { Throttling } from "../throttling/throttling.ts";
 import { createDeadLetters } from "../redis/queues/dead-letters.ts";
+import { createDeliveryQueueStore, type DeliveryQueueStore } from "../webhooks/delivery-queue-store.ts";
+import { createEndpoints, type WebhookEndpoint } from "../webhooks/endpoints.ts";
 import { createDeadWebhookStore } from "../webhooks/dead-webhook-store.ts";
 import type { Authentication } from "./authentication.ts";
 import type { CoreServices } from "./core-services.ts";
@@ -124,6 +126,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
     webhooks: createDeadLetters(createDeadWebhookStore(store)),
     outbox: parts.connectOutbox && createOutboxDeadLetters(parts.connectOutbox),
   };
+  const [endpoints, deliveries] = [createEndpoints(config.webhooks), createDeliveryQueueStore(store)];
   const backlog = () => readStreamBacklog({ commands, keys, clock, partitions: config.commands.partitions });
 
   return {
@@ -161,6 +164,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
         letters,
         backlog,
         metrics,
+        endpoints: () => Promise.all(endpoints.map((endpoint) => stateOfEndpoint(deliveries, endpoint))),
         schedule: parts.schedule,
         showPayloads,
       }),
@@ -215,6 +219,13 @@ async function stateOf({ commands, keys, check, probe, description }: Store): Pr
     keys: Number(/^db\d+:keys=(\d+)/m.exec(info)?.[1] ?? 0),
     ...(lags.length === 0 ? {} : { replicaLagSeconds: Math.max(...lags) }),
   };
+}
+
+const maxShownQueues = 20;
+
+async function stateOfEndpoint(store: DeliveryQueueStore, { id, origin }: WebhookEndpoint) {
+  const [waiting, { count, next }] = await Promise.all([store.waiting(id), store.queues(id, maxShownQueues)]);
+  return { to: origin, waiting, queues: count, next };
 }
 
 const maxSampledKeys = 32;

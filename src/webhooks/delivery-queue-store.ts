@@ -3,6 +3,7 @@ import type { RedisClient } from "../redis/connections.ts";
 import { maxDeadLetters } from "../redis/queues/dead-letters.ts";
 import { createDueSet } from "../redis/queues/due-set.ts";
 import type { Keys } from "../redis/keys.ts";
+import { pairsOf } from "../redis/pairs.ts";
 import { loadScript, type ScriptReply } from "../redis/scripts.ts";
 
 /**
@@ -41,6 +42,16 @@ export interface DeliveryQueueStore {
   /** Duration of a claim in milliseconds, unless renewed by `setDue`. */
   readonly leaseMs: number;
   waiting(endpoint: string): Promise<number>;
+  /** How many queues there are, and of which the heads are attempted next. */
+  queues(endpoint: string, max: number): Promise<{ count: number; next: WaitingQueue[] }>;
+}
+
+export interface WaitingQueue {
+  entity: string;
+  /** Failed attempts of its head. */
+  tries: number;
+  /** Epoch milliseconds. */
+  nextAt: number;
 }
 
 /** One webhook message. */
@@ -179,6 +190,18 @@ export function createDeliveryQueueStore(
     claim: (endpoint, most) => dueSetOf(endpoint).claim(most),
     leaseMs,
     waiting: async (endpoint) => Number((await commands.get(keys.webhookWaiting(endpoint))) ?? 0),
+    async queues(endpoint, max) {
+      const key = keys.webhookQueues(endpoint);
+      const [count, flat] = await Promise.all([
+        commands.zcard(key),
+        commands.zrange(key, "0", String(max - 1), "WITHSCORES"),
+      ]);
+      const due = pairsOf(flat);
+      const entities = due.map(([entity]) => entity);
+      const tries = entities.length === 0 ? [] : await commands.hmget(keys.webhookAttempts(endpoint), ...entities);
+      const next = due.map(([entity, at], index) => ({ entity, tries: Number(tries[index] ?? 0), nextAt: Number(at) }));
+      return { count, next };
+    },
   };
 }
 

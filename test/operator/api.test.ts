@@ -1,7 +1,9 @@
 import SwaggerParser from "@apidevtools/swagger-parser";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import jsonwebtoken from "jsonwebtoken";
-import { describe, expect, test } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { developmentSecret } from "../../src/config/credentials.ts";
 import { backend, connectClient, startGateway, told, type TestGateway } from "../support/gateway.ts";
 import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
@@ -237,6 +239,24 @@ test("dead letters are filtered, masked for viewers, and replayed or removed by 
   expect(await letters()).toEqual([]);
   expect((await asAdmin("GET", "/v1/operator/queues")).body).toMatchObject({
     deadLetters: { commands: 0, webhooks: 0 },
+  });
+});
+
+test("what waits for a receiver of webhooks is shown with its attempts", async () => {
+  const receiver = createServer((_request, response) => response.writeHead(500).end());
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void receiver.close());
+  const to = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+  const webhook = { url: `${to}/hooks/x`, secret: "a-secret", events: ["order.status"], firstPauseMs: 60_000 };
+  const env = { OPERATORS: `ada:${admin}:admin` };
+  const node = await startGateway({ file: { ...file, webhooks: [webhook] }, env });
+
+  await node.call("POST", "/v1/orders", { orderId: "o-1", parties: { customer: "alice" } });
+
+  await eventually(async () => {
+    const { webhooks } = (await backend(node.url, admin).call("GET", "/v1/operator/queues")).body;
+    const next = [{ entity: "order:o-1", tries: 1, nextAt: expect.any(Number) }];
+    expect(webhooks).toEqual({ waiting: 1, endpoints: [{ to, waiting: 1, queues: 1, next }] });
   });
 });
 

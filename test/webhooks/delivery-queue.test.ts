@@ -22,6 +22,7 @@ test("a claim is not renewed over the pause of a failed attempt, which would cha
     ack: async () => false,
     deadLetter: async () => false,
     dropIfEmpty: async () => false,
+    queues: async () => ({ count: 0, next: [] }),
     waiting: async () => 0,
   };
   const deliver = async () => "answered 503";

@@ -6,11 +6,18 @@ import { Act, Card, Empty, link, Loaded, Pages, Payload, Table } from "../parts.
 import { mayAct } from "../session.ts";
 import { usePoll } from "../use-poll.ts";
 
+interface WaitingEndpoint {
+  to: string;
+  waiting: number;
+  queues: number;
+  next: { entity: string; tries: number; nextAt: number }[];
+}
+
 interface Queues {
   commands: { undelivered: number; pending: { consumer: string; count: number }[]; lagMs: number };
   deadLetters: { commands: number; webhooks: number; outbox?: number };
   outbox?: { lagSeconds: number };
-  webhooks: { waiting: number };
+  webhooks: { waiting: number; endpoints: WaitingEndpoint[] };
 }
 
 interface Scheduled {
@@ -85,9 +92,34 @@ export function QueuesView() {
           </dl>
         )}
       </Loaded>
+      {polled.data?.webhooks.endpoints.map((endpoint) => (
+        <WaitingWebhooks key={endpoint.to} endpoint={endpoint} />
+      ))}
       <DeadLetters counts={polled.data?.deadLetters} />
       <ScheduledPublications />
     </>
+  );
+}
+
+function WaitingWebhooks({ endpoint: { to, waiting, queues, next } }: { endpoint: WaitingEndpoint }) {
+  return (
+    <Card title={`Webhooks to ${to}`}>
+      <p>
+        {number(waiting)} in {number(queues)} queues
+      </p>
+      {next.length > 0 && (
+        <Table
+          caption={`Next to ${to}`}
+          rows={next}
+          keyOf={({ entity }) => entity}
+          columns={[
+            { title: "About", cell: ({ entity }) => entity },
+            { title: "Failed attempts", isNumber: true, cell: ({ tries }) => tries },
+            { title: "Next", cell: ({ nextAt }) => time(nextAt) },
+          ]}
+        />
+      )}
+    </Card>
   );
 }
 

@@ -12,7 +12,6 @@ import {
 import type { DeadLetters, StoredDeadLetter } from "../../redis/queues/dead-letters.ts";
 import { parseCursor, scheduledQuery, toCursor } from "../../protocol/scheduled.ts";
 import type { Schedule } from "../../commands/schedule.ts";
-import type { Gauge } from "prom-client";
 import type { Metrics } from "../../runtime/metrics.ts";
 import { wrong } from "../../protocol/parse-with.ts";
 import { seesPayloads, withoutData } from "./views.ts";
@@ -27,7 +26,9 @@ export interface OperatorQueueDeps {
     outbox: ActedLetters | undefined;
   };
   backlog: () => Promise<StreamBacklog>;
-  metrics: Pick<Metrics, "outboxLag" | "webhooksWaiting" | "deadLetters">;
+  metrics: Pick<Metrics, "outboxLag" | "deadLetters">;
+  /** What waits for each receiver of webhooks. */
+  endpoints: () => Promise<{ to: string; waiting: number; queues: number; next: object[] }[]>;
   schedule: Pick<Schedule, "list">;
   showPayloads: boolean;
 }
@@ -52,10 +53,14 @@ function queues({ letters, backlog, ...deps }: OperatorQueueDeps): Route {
     answer: queuesAnswer,
   } as const;
   return route(definition, async () => {
-    const [commands, ...counts] = await Promise.all([backlog(), letters.commands.count(), letters.webhooks.count()]);
+    const counting = Promise.all([letters.commands.count(), letters.webhooks.count()]);
+    const [commands, counts, endpoints] = await Promise.all([backlog(), counting, deps.endpoints()]);
+    const waiting = endpoints.reduce((sum, endpoint) => sum + endpoint.waiting, 0);
     const outbox = letters.outbox && (await deps.metrics.deadLetters.get()).values.find(isOfOutbox)?.value;
     const deadLetters = { commands: counts[0], webhooks: counts[1], ...(outbox === undefined ? {} : { outbox }) };
-    return { body: { commands, deadLetters, ...(await measured(deps, letters.outbox !== undefined)) } };
+    const lag = letters.outbox && (await deps.metrics.outboxLag.get()).values[0]?.value;
+    const backlogOfOutbox = lag === undefined ? {} : { outbox: { lagSeconds: lag } };
+    return { body: { commands, deadLetters, ...backlogOfOutbox, webhooks: { waiting, endpoints } } };
   });
 }
 
@@ -66,14 +71,6 @@ function lettersOf({ letters }: OperatorQueueDeps, of: keyof OperatorQueueDeps["
   const found = letters[of];
   if (found === undefined) throw wrong("of", "needs an outbox (OUTBOX_URL)");
   return found;
-}
-
-/** What this node has measured within the last seconds. */
-async function measured({ metrics }: Pick<OperatorQueueDeps, "metrics">, hasOutbox: boolean) {
-  const valueOf = async (gauge: Gauge): Promise<number | undefined> => (await gauge.get()).values[0]?.value;
-  const lagSeconds = hasOutbox ? await valueOf(metrics.outboxLag) : undefined;
-  const waiting = (await valueOf(metrics.webhooksWaiting)) ?? 0;
-  return { ...(lagSeconds === undefined ? {} : { outbox: { lagSeconds } }), webhooks: { waiting } };
 }
 
 function listScheduled({ schedule, showPayloads }: OperatorQueueDeps): Route {

@@ -10,6 +10,22 @@ const letterId = z.string().regex(/^\d{1,20}(-\d{1,20})?$/, "is not the id of an
 const letterSource = z
   .enum(["commands", "webhooks", "outbox"])
   .meta({ description: "Commands of the stream, webhooks, or commands of the Postgres outbox. Default: `commands`." });
+const waitingEndpoint = z
+  .object({
+    to: z.string().meta({ description: "Scheme, host and port of the receiver." }),
+    waiting: z.int().meta({ description: "Messages for this receiver." }),
+    queues: z.int().meta({ description: "Sessions, channels and orders with messages, each in order." }),
+    next: z
+      .array(
+        z.object({
+          entity: z.string().meta({ description: "What the messages are about." }),
+          tries: z.int().meta({ description: "Failed attempts of its first message." }),
+          nextAt: timestamp.meta({ description: "When it is attempted next, or another node takes it over." }),
+        }),
+      )
+      .meta({ description: "Those that are attempted next, at most 20." }),
+  })
+  .meta({ id: "WaitingEndpoint" });
 export const queuesAnswer = z.object({
   commands: z.object({
     undelivered: z.int(),
@@ -29,7 +45,10 @@ export const queuesAnswer = z.object({
     .object({ lagSeconds: z.number() })
     .optional()
     .meta({ description: "Age of the oldest row of the Postgres outbox; absent without an outbox that can be read." }),
-  webhooks: z.object({ waiting: z.int() }),
+  webhooks: z.object({
+    waiting: z.int().meta({ description: "Messages for all receivers." }),
+    endpoints: z.array(waitingEndpoint),
+  }),
 });
 export const operatorScheduledPage = z.object({
   scheduled: z.array(
