@@ -232,6 +232,12 @@ export class Channels {
     return this.#subscribing.subscribe(subscriber, channel, start);
   }
 
+  /** Buffers everything for a subscriber, also beyond the answers to its subscriptions, until the returned function is called. */
+  hold(subscriber: Subscriber): () => void {
+    this.#buffers.begin(subscriber, this.timestampOf(subscriber));
+    return () => this.#release.release(subscriber);
+  }
+
   /** See `Restoration`. Nothing is subscribed if it returns undefined or rejects. */
   async restore(
     subscriber: Subscriber,

@@ -211,6 +211,33 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     return result;
   }
 
+  async function begin(
+    connection: Connection,
+    { privateId, restored, namesItsChannels = false }: ConnectContext,
+  ): Promise<void> {
+    if (!fence.isOpen) await untilOpen(connection);
+    // Read after the wait, during which the token may have been refreshed.
+    const { identity } = connection;
+    const revoked = revokedSinceMark(identity);
+    if (revoked !== undefined) return connection.close(revoked);
+    // Admitted before the drain began, but too late to be moved with the others.
+    if (deps.isDraining()) return connection.close(closing("drain"));
+    expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, unlessExtended)));
+    channelTokens.watch(connection);
+    if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
+    if (restored === undefined && !namesItsChannels)
+      await channels.subscribeUnchecked(connection.subscriber, userChannelOf(identity.userId), {
+        by: "gateway",
+        startsHere: true,
+      });
+    for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
+    await recovery.persist(connection);
+    const applied = applyRights(connection);
+    if (applied !== undefined) await applied;
+    // Missed publications and `ready` follow.
+    if (!fence.isOpen) await untilOpen(connection);
+  }
+
   return {
     admit(address) {
       if (deps.isDraining()) return new GatewayError("draining", undefined, { retryAfterMs: admissionRetryMs });
@@ -232,28 +259,11 @@ export function createConnectionHooks(deps: ConnectionHooksDeps): ConnectionHook
     abandoned: ({ sessionId }) => quota.release(sessionId),
     refresh: (identity, token) => withMark(() => authenticator.refresh(identity, token)),
 
-    async connected(connection, { privateId, restored, namesItsChannels = false }) {
-      if (!fence.isOpen) await untilOpen(connection);
-      // Read after the wait, during which the token may have been refreshed.
-      const { identity } = connection;
-      const revoked = revokedSinceMark(identity);
-      if (revoked !== undefined) return connection.close(revoked);
-      // Admitted before the drain began, but too late to be moved with the others.
-      if (deps.isDraining()) return connection.close(closing("drain"));
-      expiryTimers.set(connection, expiry.watch(identity, new TokenExpiry(connection, unlessExtended)));
-      channelTokens.watch(connection);
-      if (restored === undefined && privateId !== undefined) recovery.open(connection, privateId);
-      if (restored === undefined && !namesItsChannels)
-        await channels.subscribeUnchecked(connection.subscriber, userChannelOf(identity.userId), {
-          by: "gateway",
-          startsHere: true,
-        });
-      for (const channel of channels.channelsOf(connection.subscriber)) connection.join(channel);
-      await recovery.persist(connection);
-      const applied = applyRights(connection);
-      if (applied !== undefined) await applied;
-      // Missed publications and `ready` follow.
-      if (!fence.isOpen) await untilOpen(connection);
+    connected(connection, context) {
+      if (context.restored !== undefined || context.namesItsChannels === true) return begin(connection, context);
+      const release = channels.hold(connection.subscriber);
+      // `ready` leaves in the tick in which this resolves; publications follow it.
+      return begin(connection, context).finally(() => setImmediate(release));
     },
 
     useSubscriptionToken: (connection, channel, token) => channelTokens.use(connection, channel, token),

@@ -247,3 +247,28 @@ describe("a login's end", () => {
     }
   });
 });
+
+test("is told ready before any publication, also while its own channel is busy", async () => {
+  const gateway = await startGateway();
+  const { token } = await gateway.signIn("ada");
+  let isDone = false;
+  const publishing = Array.from({ length: 4 }, async () => {
+    while (!isDone) await gateway.call("POST", "/v1/publish", { channel: "user:ada", event: "tick", data: 1 });
+  });
+
+  const clients: Client[] = [];
+  for (let i = 0; i < 12; i += 1) {
+    const client = await gateway.connect(token);
+    await eventually(() => expect(told(client, "publication").length).toBeGreaterThan(1));
+    client.disconnect();
+    clients.push(client);
+  }
+  isDone = true;
+  await Promise.all(publishing);
+
+  for (const client of clients) {
+    expect(client.events[0]?.[0]).toBe("ready");
+    const offsets = told(client, "publication").map(({ offset }) => offset as number);
+    expect(offsets).toEqual(offsets.map((_, index) => (offsets[0] as number) + index));
+  }
+});
