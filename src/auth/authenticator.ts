@@ -36,13 +36,13 @@ export interface Authenticator {
   ): Promise<Identity>;
   /** Replaces the token of an open connection; `forbidden` if it belongs to another user or session. */
   refresh(identity: Identity, token: unknown): Promise<Identity>;
-  /** The same checks as `authenticate`, without recording that the session was seen. */
+  /** The same checks as `authenticate`, without beginning a session or recording that it was seen. */
   check(token: unknown): Promise<Identity>;
 }
 
 export interface AuthenticatorDeps {
   tokens: Pick<Tokens, "verify">;
-  sessions: Pick<Sessions, "admission" | "touch" | "adopt" | "renew">;
+  sessions: Pick<Sessions, "admission" | "touch" | "adopt" | "adoptable" | "renew">;
   blacklist: Pick<TokenBlacklist, "isRevoked">;
   /** Called with the sessions that an adopted one evicted, whose connections must be closed. */
   onEvicted?: ((userId: string, sessionIds: readonly string[]) => void) | undefined;
@@ -53,7 +53,8 @@ const ignore = (): void => undefined;
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   const { tokens, sessions, blacklist, onEvicted } = deps;
 
-  async function checkSession(claims: TokenClaims): Promise<SessionPeek> {
+  /** `begin`: for the session of an identity provider's token that was not seen before. */
+  async function checkSession(claims: TokenClaims, begin = adopt): Promise<SessionPeek> {
     const { userId, sessionId, tokenId, issuedAt } = claims;
     // Started in one tick, so that both are sent in one write.
     const [isRevoked, admission] = await Promise.all([blacklist.isRevoked(tokenId), sessions.admission(sessionId)]);
@@ -68,8 +69,8 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
     return session;
   }
 
-  /** The session of an identity provider's token seen for the first time. Undefined if it was ended here. */
-  async function begin(claims: TokenClaims): Promise<SessionPeek | undefined> {
+  /** Undefined if the session was ended here. */
+  async function adopt(claims: TokenClaims): Promise<SessionPeek | undefined> {
     const { userId, sessionId, roles, channels, info, providerSessionId } = claims;
     const adopted = await sessions.adopt(sessionId, { userId, roles, channels, info }, providerSessionId);
     if (adopted !== undefined && adopted.evicted.length > 0) onEvicted?.(userId, adopted.evicted);
@@ -87,7 +88,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticator {
   return {
     async check(token) {
       const claims = await tokens.verify(token);
-      return toIdentity(claims, await checkSession(claims));
+      return toIdentity(claims, await checkSession(claims, sessions.adoptable));
     },
 
     async authenticate(token, client, onVerified) {

@@ -19,6 +19,8 @@ export interface SessionStore {
    * last `endedMs`.
    */
   adopt(session: NewSession, limits: SessionLimits): Promise<CreatedSession | undefined>;
+  /** Whether it was ended within the last `endedMs`. */
+  wasEnded(sessionId: string): Promise<boolean>;
   /** Notes for `ttlMs` which session a provider's session id stands for. */
   setProviderId(providerSessionId: string, sessionId: string, ttlMs: number): Promise<void>;
   findByProviderId(providerSessionId: string): Promise<string | undefined>;
@@ -184,6 +186,7 @@ export function createSessionStore(
   return {
     create: async (session, limits) => (await create("new", session, limits)) as CreatedSession,
     adopt: (session, limits) => create("adopted", session, limits),
+    wasEnded: async (sessionId) => (await commands.exists(`${keyOf(sessionId)}:ended`)) === 1,
     async setProviderId(providerSessionId, sessionId, ttlMs) {
       await commands.set(keys.providerSession(digestOf(providerSessionId)), sessionId, "PX", ttlMs);
     },

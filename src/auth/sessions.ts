@@ -68,6 +68,8 @@ export interface Sessions {
    * was ended. `providerSessionId`: an id that backends may use for it too.
    */
   adopt(sessionId: string, login: Login, providerSessionId?: string): Promise<{ evicted: string[] } | undefined>;
+  /** The session that `adopt` would begin, without beginning it; undefined if it was ended. */
+  adoptable(login: Login & { sessionId: string }): Promise<SessionPeek | undefined>;
   /** Creates a session with this id, or replaces what the login says of the one that exists. `expiresAt` is the login's end. */
   renew(sessionId: string, login: Login): Promise<RenewedSession>;
   /** What a handshake needs; `session` is undefined if it has ended or never existed. */
@@ -174,6 +176,12 @@ export function createSessions(
       const { userId, roles = [], data, info } = login;
       const session = { sessionId, userId, roles, channels: toChannelGrants(login.channels), data, info };
       return orRefusal(store.adopt({ ...session, ...livesOf(login) }, limits));
+    },
+
+    async adoptable({ sessionId, userId, roles = [], channels, info }) {
+      if (await orRefusal(store.wasEnded(sessionId))) return undefined;
+      const times = { expiresAt: clock.now() + lifeMs(), lastSeenAt: undefined };
+      return { userId, roles, channels: toChannelGrants(channels), ...(info !== undefined && { info }), ...times };
     },
 
     async renew(sessionId, { userId, roles = [], info, ttlSeconds = sessionTtlSeconds, ...login }) {

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { openClient, refusalOf, startGateway, type TestGateway } from "../support/gateway.ts";
+import { backend, openClient, refusalOf, startGateway, type TestGateway } from "../support/gateway.ts";
 import { forge, keyPair, type KeyPair } from "./forge.ts";
 
 const first = keyPair("RS256");
@@ -122,8 +122,13 @@ const sign = (payload: object, pair = first, kid = "k1"): string =>
     signedWith: "RS256",
   });
 
+const operatorSecret = "operator-secret-of-at-least-thirty-two-bytes";
+
 const start = (uri: string, claims: object = {}) =>
-  startGateway({ env: { JWKS_URI: uri }, file: { channels: {}, tokens: { adopt: true, claims } } });
+  startGateway({
+    env: { JWKS_URI: uri, OPERATORS: `ada:${operatorSecret}:viewer` },
+    file: { channels: {}, tokens: { adopt: true, claims } },
+  });
 
 async function refusal({ url }: TestGateway, token: string): Promise<string> {
   const client = openClient(url, token);
@@ -205,6 +210,21 @@ describe("a backend names an adopted session by the id that the provider gave it
     expect(await node.call("GET", path)).toMatchObject({ status: 404, body: { code: "not_found" } });
     expect((await node.call("DELETE", path)).body).toMatchObject({ revoked: 0, disconnected: 0 });
   });
+});
+
+it("an operator who asks about a token begins no session with it, and learns that it was ended", async () => {
+  const node = await start((await keyServer()).uri, providers.Clerk.claims);
+  const { payload } = providers.Clerk;
+  const { call } = backend(node.url, operatorSecret);
+  const why = async () =>
+    (await call("POST", "/v1/operator/why", { token: sign(payload), channel: "staff:floor" })).body;
+
+  expect(await why()).toMatchObject({ allowed: true });
+  expect((await node.call("GET", `/v1/users/${payload.sub}/sessions`)).body).toEqual({ sessions: [] });
+
+  const { ready } = await node.connect(sign(payload));
+  await node.call("DELETE", `/v1/sessions/${String(ready["sessionId"])}`);
+  expect(await why()).toMatchObject({ allowed: false, code: "session_expired" });
 });
 
 it("keys are rotated without a restart, and other tokens are refused", async () => {
