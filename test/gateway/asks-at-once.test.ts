@@ -175,6 +175,7 @@ test("a token refreshed while the connect hook waits for the fence determines th
     recheck: async () => undefined,
   };
   const channels = {
+    hold: () => () => undefined,
     subscribeUnchecked: async () => undefined,
     channelsOf: () => [],
     recheckPermissions: async () => undefined,
