@@ -118,7 +118,8 @@ describe("a reader", () => {
     await eventually(() => expect(lines).toEqual(expected));
   });
 
-  it("asks again if the epoch changes, and keeps what has arrived since", async () => {
+  /** A subscriber that has been sent a publication, and after a reset another one. */
+  async function afterReset() {
     const server = await contractServer();
     const lobby = client(server.url).channel("chat:lobby");
     const lines = eventsOf(lobby);
@@ -126,18 +127,17 @@ describe("a reader", () => {
     server.publish("chat:lobby", "said", 1);
     server.reset("chat:lobby");
     server.publish("chat:lobby", "said", 2);
+    return { server, lines };
+  }
+
+  it("asks again if the epoch changes, and keeps what has arrived since", async () => {
+    const { lines } = await afterReset();
 
     await eventually(() => expect(lines).toEqual(["1", "reset 1 to 0", "1"]));
   });
 
   it("keeps nothing before a gap in what has arrived of another epoch", async () => {
-    const server = await contractServer();
-    const lobby = client(server.url).channel("chat:lobby");
-    const lines = eventsOf(lobby);
-    await lobby.subscribe();
-    server.publish("chat:lobby", "said", 1);
-    server.reset("chat:lobby");
-    server.publish("chat:lobby", "said", 2);
+    const { server, lines } = await afterReset();
     server.lose("chat:lobby", "said", 3);
     server.publish("chat:lobby", "said", 4);
 
