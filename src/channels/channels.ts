@@ -72,7 +72,9 @@ export interface ChannelsDeps
 /** Milliseconds until a failed gap repair is retried. */
 const repairRetryMs = 500;
 
-const lost = (text: string): GatewayError => new GatewayError("unavailable", text);
+/** What readers of lost publications are told. */
+const lost = new GatewayError("unavailable", "Publications were lost. Subscribe again.");
+const lostAndContinued = new GatewayError("unavailable", "Publications were lost. The gateway has subscribed again.");
 
 /**
  * Publishing to channels, and the subscriptions of this node's connections. Ordering, recovery and gap handling are
@@ -369,7 +371,7 @@ export class Channels {
       // The client does not know of the subscription; its app makes it again when the client connects.
       if (by === "app") this.#deps.startAnew(subscriber);
       else if (by === "gateway") this.#continueFrom(from, subscriber, channel, subscription as LocalSubscription);
-      else this.forceUnsubscribe(subscriber, channel, lost("Publications were lost. Subscribe again."));
+      else this.forceUnsubscribe(subscriber, channel, lost);
     }
   }
 
@@ -377,12 +379,7 @@ export class Channels {
   #continueFrom(from: Position, subscriber: Subscriber, channel: string, subscription: LocalSubscription): void {
     subscription.start = startAt(from, "gateway");
     this.#deps.records?.rewrite(subscriber);
-    this.#deps.notifyUnsubscribed(
-      subscriber,
-      channel,
-      lost("Publications were lost. The gateway has subscribed again."),
-      true,
-    );
+    this.#deps.notifyUnsubscribed(subscriber, channel, lostAndContinued, true);
   }
 
   #renew(): void {

@@ -7,10 +7,11 @@ import {
   skipped,
   timeoutMs,
   wrong,
-  type DoctorCheck,
   type CheckOutcome,
+  type Deployment,
+  type DoctorCheck,
+  type Overview,
 } from "./doctor-calls.ts";
-import type { Overview, Deployment } from "./doctor-calls.ts";
 
 /** Connections to try per node before one counts as out of reach. */
 const triesPerNode = 8;
