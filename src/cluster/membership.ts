@@ -101,6 +101,7 @@ export class Membership {
    * detected. Takes about a second.
    */
   async deadAmongAll(nodes: readonly string[]): Promise<readonly string[]> {
+    if (nodes.length === 0) return [];
     for (const node of nodes) this.noteSeen(node);
     this.#comparing++;
     try {

@@ -3,7 +3,7 @@ import type { Membership } from "../cluster/membership.ts";
 import { emptyCount, NodeCounts, type CountWrite, type NodeCount } from "../cluster/node-counts.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import { refusalWhileFenced } from "../redis/refusals.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { quotaTtlSeconds, type ConnectionQuotaStore } from "./connection-quota-store.ts";
 
@@ -31,6 +31,9 @@ interface SessionConnections extends NodeCount {
 
 /** Max milliseconds a handshake waits for the lease of a node that was frozen. */
 const fenceWaitMs = 1_000;
+const writeEveryMs = 50;
+/** Milliseconds within which a connection that has ended on any node is free in the store. */
+const freeWithinMs = 2 * writeEveryMs;
 
 /**
  * Limits connections per user, across all nodes. A handshake takes a connection before it is accepted, and releases it when
@@ -48,7 +51,7 @@ export class ConnectionQuota {
     const write = this.#write.bind(this);
     this.#sessions = new NodeCounts<SessionConnections>(
       { ...deps, write, create: noConnections, isEmpty: ({ held, requested }) => held + requested === 0 },
-      { description: "presence", intervalMs: 50, batchSize: 200, ttlSeconds: quotaTtlSeconds },
+      { description: "presence", intervalMs: writeEveryMs, batchSize: 200, ttlSeconds: quotaTtlSeconds },
     );
   }
 
@@ -71,9 +74,11 @@ export class ConnectionQuota {
     try {
       const { fence } = this.#deps;
       if (!fence.isOpen && !(await fence.openedWithin(fenceWaitMs))) throw refusalWhileFenced(fence);
-      if (!(await this.#isGranted(sessionId, session))) await this.#takeFromDead(sessionId, session);
-    } finally {
+      if (!(await this.#isGranted(sessionId, session))) await this.#takeFreed(sessionId, session);
+    } catch (error) {
       session.requested -= 1;
+      throw error;
+    } finally {
       this.#settle(sessionId, session);
     }
   }
@@ -108,19 +113,20 @@ export class ConnectionQuota {
     await store.removeNodes(userTag, dead);
   }
 
-  /** The limit seems exceeded: asks again once it knows whether the holding nodes are alive. */
-  async #takeFromDead(sessionId: string, session: SessionConnections): Promise<void> {
-    const { store, membership, userTagOf } = this.#deps;
-    if (session.holders.length === 0) throw new GatewayError("connection_limit");
-    await store.removeNodes(userTagOf(sessionId), await membership.deadAmongAll(session.holders));
+  /** The limit seems exceeded: asks again once ended connections are free, and once it knows whether the holding nodes are alive. */
+  async #takeFreed(sessionId: string, session: SessionConnections): Promise<void> {
+    const { store, membership, userTagOf, clock } = this.#deps;
+    const [dead] = await Promise.all([membership.deadAmongAll(session.holders), sleep(clock, freeWithinMs)]);
+    await store.removeNodes(userTagOf(sessionId), dead);
     if (!(await this.#isGranted(sessionId, session))) throw new GatewayError("connection_limit");
   }
 
-  /** One request for all handshakes that wait at this moment. */
+  /** One request for all handshakes that wait at this moment. A granted one is held from then on, and no longer requested. */
   async #isGranted(sessionId: string, session: SessionConnections): Promise<boolean> {
     await this.#sessions.update(sessionId, session);
     if (session.granted <= session.held) return false;
     session.held += 1;
+    session.requested -= 1;
     return true;
   }
 

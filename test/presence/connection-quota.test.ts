@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
+import type { ConnectionQuotaStore } from "../../src/presence/connection-quota-store.ts";
+import { ConnectionQuota } from "../../src/presence/connection-quota.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { seeded } from "../support/random.ts";
-import { eventually, freshPrefix } from "../support/world.ts";
+import { eventually, freshPrefix, quietLog } from "../support/world.ts";
 import { startPresenceNode, type PresenceNode } from "./presence-node.ts";
 
 async function startNodes(count: number, connectionsPerUser = 20): Promise<PresenceNode[]> {
@@ -16,6 +19,17 @@ async function stored({ commands, keys }: PresenceNode, userTag: string): Promis
   const counts = Object.values(await commands.hgetall(keys.userConnections(userTag)));
   return counts.reduce((sum, count) => sum + Number(count), 0);
 }
+
+/** A node that knows of no other. */
+const alone = {
+  incarnation: () => "node-1",
+  mayWrite: () => true,
+  fence: { isOpen: true, openedWithin: async () => true, failure: undefined },
+  membership: { deadAmong: async () => [], deadAmongAll: async () => [] },
+  userTagOf: (sessionId: string) => sessionId,
+  clock: systemClock,
+  log: quietLog,
+};
 
 describe("connections of a user", () => {
   test("never exceed the cap, however many ask on however many nodes at once", async () => {
@@ -51,6 +65,48 @@ describe("connections of a user", () => {
       second.presence.connectionQuota.release("ada.1");
       await eventually(async () => expect(await stored(second, "ada")).toBe(0));
     }
+  });
+
+  test("one that has just ended makes room at once, also for another session", async () => {
+    const [first, second] = (await startNodes(2, 1)) as [PresenceNode, PresenceNode];
+    await first.presence.connectionQuota.take("ada.1");
+    for (const [from, to, before, after] of [
+      [first, first, "ada.1", "ada.2"],
+      [first, second, "ada.2", "ada.2"],
+      [second, first, "ada.2", "ada.1"],
+    ] as const) {
+      from.presence.connectionQuota.release(before);
+      await to.presence.connectionQuota.take(after);
+    }
+  });
+
+  test("are requested once, however many begin while a request is under way", async () => {
+    let outstanding = 0;
+    const requests: { requested: number; outstanding: number }[] = [];
+    const replies: (() => void)[] = [];
+    const store: ConnectionQuotaStore = {
+      take: async (_userTag, { requested }) => {
+        requests.push({ requested, outstanding });
+        await new Promise<void>((resolve) => replies.push(resolve));
+        return { granted: requested, holders: [] };
+      },
+      held: async () => [],
+      removeNodes: async () => undefined,
+    };
+    const quota = new ConnectionQuota({ ...alone, store }, { connectionsPerUser: 20 });
+    const takes: Promise<void>[] = [];
+    for (let round = 0; round < 5; round++) {
+      for (let n = 0; n < 3; n++) takes.push(quota.take("ada.1"));
+      outstanding += 3;
+      await eventually(() => expect(replies).not.toEqual([]));
+      replies.shift()?.();
+    }
+    const reply = setInterval(() => replies.shift()?.(), 1);
+    await Promise.all(takes);
+    clearInterval(reply);
+
+    expect(requests.at(-1)).toEqual({ requested: 15, outstanding: 15 });
+    for (const one of requests) expect(one.requested).toBeLessThanOrEqual(one.outstanding);
   });
 
   test("nobody is refused on account of a node that was killed a moment ago", { timeout: 120_000 }, async () => {
