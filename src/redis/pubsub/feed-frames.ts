@@ -2,12 +2,13 @@ import type { Socket } from "node:net";
 
 /** Frames between a worker and the feed hub: `<length:4><type:1><number:6><body>`; the length is that of the whole frame. */
 export const frameTypes = {
-  /** To the hub; the body is the key. */
+  /** To the hub; the body is the key, and the number the request's. */
   subscribe: 1,
+  /** To the hub; the body is the key. */
   unsubscribe: 2,
   /** The hub may be used. */
   ready: 3,
-  /** Redis has confirmed the key in the body; the number stands for it from now on. */
+  /** Redis has confirmed the key in the body, an `HubAnswer`; the number stands for it from now on. */
   confirmed: 4,
   /** Redis has not confirmed the key in the body. */
   refused: 5,
@@ -21,6 +22,20 @@ export type FrameType = (typeof frameTypes)[keyof typeof frameTypes];
 
 const headBytes = 11;
 const slabBytes = 65_536;
+
+/** Which key the hub answers for, and which request of the worker. */
+export interface HubAnswer {
+  key: string;
+  request: number;
+}
+
+export const answerBody = ({ key, request }: HubAnswer): Buffer => Buffer.from(`${request} ${key}`);
+
+export function readAnswer(body: Buffer): HubAnswer {
+  const text = body.toString();
+  const space = text.indexOf(" ");
+  return { key: text.slice(space + 1), request: Number(text.slice(0, space)) };
+}
 
 /** Consecutive bytes of a slab: one or several frames. */
 export interface FrameBytes {

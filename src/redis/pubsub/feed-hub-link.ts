@@ -1,6 +1,14 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "../../runtime/clock.ts";
-import { FrameSender, frameTypes, FrameWriter, readFrames, type FrameType } from "./feed-frames.ts";
+import {
+  FrameSender,
+  frameTypes,
+  FrameWriter,
+  readAnswer,
+  readFrames,
+  type HubAnswer,
+  type FrameType,
+} from "./feed-frames.ts";
 import { closedError, subscribeTimeoutMs, within, type ShardedFeed } from "./sharded-feed.ts";
 
 /** Max wait for a hub that accepts connections to say that it may be used; a frozen one never does. */
@@ -10,6 +18,8 @@ const openTimeoutMs = 1_000;
 const maxQueuedBytes = 16 * 1_048_576;
 
 interface LinkSubscription {
+  /** The hub may still answer earlier requests, for a subscription to the key that has ended. */
+  firstRequest: number;
   onMessage: (message: Buffer) => void;
   /** What the hub calls the key, once confirmed. */
   number: number | undefined;
@@ -28,6 +38,7 @@ export class FeedHubLink implements ShardedFeed {
   readonly #byNumber = new Map<number, LinkSubscription>();
   readonly #listeners: (() => void)[] = [];
   readonly #ready = Promise.withResolvers<void>();
+  #lastRequest = 0;
 
   /** Rejects if there is no hub that may be used. */
   static async open(path: string, clock: Clock): Promise<FeedHubLink> {
@@ -52,11 +63,13 @@ export class FeedHubLink implements ShardedFeed {
 
   subscribe(key: string, onMessage: (message: Buffer) => void): Promise<void> {
     if (this.#socket.destroyed) return Promise.reject(closedError());
-    const { number, answer = Promise.withResolvers<void>() } = this.#subscriptions.get(key) ?? {};
-    const subscription = { onMessage, number, answer };
+    const request = ++this.#lastRequest;
+    const known = this.#subscriptions.get(key);
+    const { firstRequest = request, number, answer = Promise.withResolvers<void>() } = known ?? {};
+    const subscription = { firstRequest, onMessage, number, answer };
     this.#subscriptions.set(key, subscription);
     if (number !== undefined) this.#byNumber.set(number, subscription);
-    this.#send(frameTypes.subscribe, key);
+    this.#send(frameTypes.subscribe, key, request);
     return within(subscribeTimeoutMs, answer.promise, this.#clock);
   }
 
@@ -76,21 +89,22 @@ export class FeedHubLink implements ShardedFeed {
     this.#socket.destroy();
   }
 
-  #send(type: FrameType, key: string): void {
-    this.#sender.send(this.#frames.write(type, 0, Buffer.from(key)));
+  #send(type: FrameType, key: string, request = 0): void {
+    this.#sender.send(this.#frames.write(type, request, Buffer.from(key)));
   }
 
   #receive(type: number, number: number, body: Buffer): void {
     if (type === frameTypes.message) this.#byNumber.get(number)?.onMessage(body);
     else if (type === frameTypes.restored) for (const restored of this.#listeners) restored();
     else if (type === frameTypes.ready) this.#ready.resolve();
-    else this.#settle(this.#subscriptions.get(body.toString()), type === frameTypes.confirmed, number);
+    else this.#settle(readAnswer(body), type === frameTypes.confirmed, number);
   }
 
   /** Messages count from here on: Redis sent earlier ones before it confirmed. */
-  #settle(subscription: LinkSubscription | undefined, isConfirmed: boolean, number: number): void {
-    const { answer } = subscription ?? {};
-    if (subscription === undefined || answer === undefined) return;
+  #settle({ key, request }: HubAnswer, isConfirmed: boolean, number: number): void {
+    const subscription = this.#subscriptions.get(key);
+    const { answer, firstRequest = Infinity } = subscription ?? {};
+    if (subscription === undefined || answer === undefined || request < firstRequest) return;
     subscription.answer = undefined;
     if (!isConfirmed) return answer.reject(closedError());
     subscription.number = number;

@@ -1,6 +1,14 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Logger } from "../../runtime/logger.ts";
-import { FrameSender, frameTypes, FrameWriter, readFrames, type FrameType } from "./feed-frames.ts";
+import {
+  answerBody,
+  FrameSender,
+  frameTypes,
+  FrameWriter,
+  readFrames,
+  type HubAnswer,
+  type FrameType,
+} from "./feed-frames.ts";
 import type { ShardedFeed } from "./sharded-feed.ts";
 
 export interface FeedHubDeps {
@@ -65,9 +73,9 @@ export class FeedHub {
     if (!this.#deps.isHealthy()) return void socket.destroy();
     const worker = new FrameSender(socket, this.#maxQueuedBytes);
     this.#sockets.set(socket, worker);
-    readFrames(socket, (type, _, body) => {
+    readFrames(socket, (type, number, body) => {
       const key = body.toString();
-      if (type === frameTypes.subscribe) this.#subscribe(worker, key);
+      if (type === frameTypes.subscribe) this.#subscribe(worker, { key, request: number });
       else this.#unsubscribe(worker, key);
     });
     socket.on("error", ({ message }) => this.#deps.log.warn({ reason: message }, "a worker lost the shared feed"));
@@ -79,11 +87,12 @@ export class FeedHub {
   }
 
   /** Asks Redis also if the key is subscribed: its answer confirms that the connection still receives. */
-  #subscribe(worker: FrameSender, name: string): void {
+  #subscribe(worker: FrameSender, { key: name, request }: HubAnswer): void {
     const key = this.#keys.get(name) ?? this.#addKey(name);
     key.workers.add(worker);
     const answer = (type: FrameType): void => {
-      if (key.workers.has(worker)) worker.send(this.#frames.write(type, key.number, Buffer.from(name)));
+      if (key.workers.has(worker))
+        worker.send(this.#frames.write(type, key.number, answerBody({ key: name, request })));
     };
     this.#deps.feed.subscribe(name, key.onMessage).then(
       () => answer(frameTypes.confirmed),
