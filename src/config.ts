@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { availableParallelism, hostname } from "node:os";
 import {
-  developmentSource,
+  isDevelopmentSource,
   readApiKeys,
   readOperators,
   readTokenSettings,
@@ -139,7 +139,7 @@ function readDemo(
   if (isAsked === "true" && tokens.source.type !== "secret")
     env.problem("DEMO", "signs users in, which requires JWT_SECRET instead of a public key or JWKS_URI");
   if (isAsked !== undefined) return isAsked === "true";
-  return !isProduction && redis === undefined && tokens.source === developmentSource;
+  return !isProduction && redis === undefined && isDevelopmentSource(tokens.source);
 }
 
 /** Other values are a problem: `prod` must not run with development secrets. */

@@ -7,7 +7,7 @@ import type { CircuitBreaker } from "../redis/circuit-breaker.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { newTraceparent, type Spans } from "../runtime/spans.ts";
 import { authorizationIn } from "../webhooks/endpoints.ts";
-import { keyOf, sign } from "../webhooks/signature.ts";
+import { keysOf, sign, type Secrets } from "../webhooks/signature.ts";
 import type { AppRequest } from "./app-request.ts";
 import { AnswerFault, PostClient, type PostResponse } from "./post-client.ts";
 
@@ -15,7 +15,7 @@ export interface AppClientOptions {
   /** A user and password in it are sent as basic authentication. */
   url: string;
   /** Signs each request: a text, or `whsec_` and the key in base64. */
-  secret: string;
+  secret: Secrets;
   timeoutMs: number;
 }
 
@@ -40,7 +40,7 @@ const retryAfterMs = 1_000;
 /** Sends requests to an app over HTTP, signed in the standardwebhooks format. */
 export class AppClient {
   readonly #deps: AppClientDeps;
-  readonly #key: KeyObject;
+  readonly #keys: readonly KeyObject[];
   readonly #authorization: string | undefined;
   readonly #posts: PostClient;
   #inFlight = 0;
@@ -49,7 +49,7 @@ export class AppClient {
 
   constructor(deps: AppClientDeps, options: AppClientOptions) {
     this.#deps = deps;
-    this.#key = keyOf(options.secret);
+    this.#keys = keysOf(options.secret);
     this.#authorization = authorizationIn(new URL(options.url));
     this.#posts = new PostClient(deps.clock, options);
   }
@@ -132,7 +132,7 @@ export class AppClient {
       "content-type": "application/json",
       "webhook-id": id,
       "webhook-timestamp": `${timestamp}`,
-      "webhook-signature": sign(this.#key, { id, timestamp, body }),
+      "webhook-signature": sign(this.#keys, { id, timestamp, body }),
       ...(this.#authorization !== undefined && { authorization: this.#authorization }),
       traceparent,
     };

@@ -6,7 +6,11 @@ export type TokenAlgorithm = (typeof tokenAlgorithms)[number];
 
 /** Source of the keys that verify tokens. Only with a secret can the gateway sign tokens itself. */
 export type TokenKeySource =
-  { type: "secret"; secret: string } | { type: "public-key"; pem: string } | { type: "jwks"; uri: string };
+  /** The first secret signs; tokens signed with one of the others are accepted too, during rotation. */
+  | { type: "secret"; secret: string; additionalSecrets?: readonly string[] }
+  /** Several keys may follow each other, during rotation. */
+  | { type: "public-key"; pem: string }
+  | { type: "jwks"; uri: string };
 
 export interface TokenOptions {
   source: TokenKeySource;
@@ -71,15 +75,23 @@ export type CheckSignature = (token: string) => unknown;
 export function algorithmsOf(source: TokenKeySource): TokenAlgorithm[] {
   if (source.type === "secret") return ["HS256"];
   if (source.type === "jwks") return ["RS256", "ES256", "EdDSA"];
-  const algorithm = algorithmOfKey(createPublicKey(source.pem));
-  return algorithm === undefined ? [] : [algorithm];
+  const found = publicKeysIn(source.pem).map(algorithmOfKey);
+  return found.every((one) => one !== undefined) ? [...new Set(found)] : [];
+}
+
+const publicKeyBlock = /-----BEGIN (RSA )?PUBLIC KEY-----[^-]*-----END \1PUBLIC KEY-----/g;
+
+/** Throws if one is invalid. Of a certificate and its chain, only the first is a key of the issuer. */
+export function publicKeysIn(pem: string): KeyObject[] {
+  const blocks = pem.includes("CERTIFICATE") ? undefined : pem.match(publicKeyBlock);
+  return (blocks ?? [pem]).map((block) => createPublicKey(block));
 }
 
 /** Required by RFC 7518; shorter RSA keys can be factored. */
 const minRsaBits = 2_048;
 
 /** The algorithm of a public key: RSA of at least 2048 bits, P-256 or Ed25519. */
-function algorithmOfKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): TokenAlgorithm | undefined {
+export function algorithmOfKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): TokenAlgorithm | undefined {
   if (asymmetricKeyType === "ed25519") return "EdDSA";
   if (asymmetricKeyType === "ec") return asymmetricKeyDetails?.namedCurve === "prime256v1" ? "ES256" : undefined;
   if (asymmetricKeyType !== "rsa") return undefined;

@@ -1,12 +1,4 @@
-import {
-  createHmac,
-  createPublicKey,
-  createSecretKey,
-  randomBytes,
-  timingSafeEqual,
-  type KeyObject,
-} from "node:crypto";
-import { compactVerify } from "jose";
+import { randomBytes } from "node:crypto";
 import jsonwebtoken from "jsonwebtoken";
 import { GatewayError, type RefusalReason } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
@@ -21,8 +13,8 @@ import {
 } from "./claims.ts";
 import type { ChannelGrants } from "./identity.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
-import { KnownSignatures } from "./known-signatures.ts";
 import { withMappedClaims, withSessionClaims } from "./provider-claims.ts";
+import { createSignatureCheck, secretKey } from "./signature-check.ts";
 import { isObject, readStrictObject } from "./strict-json.ts";
 import { createTokenFormReader } from "./token-form.ts";
 import {
@@ -75,7 +67,7 @@ export function createTokens(options: TokenOptions, deps: { clock: Clock; log?: 
   const rules = claimRules(options);
   const readForm = createTokenFormReader();
   const keySet = keySetOf(options, algorithms, deps);
-  const checkSignature = keySet?.check ?? createSignatureCheck(options, algorithms);
+  const checkSignature = keySet?.check ?? createSignatureCheck(options.source, algorithms);
 
   /** A promise only if the signature is not checked at once: a handshake has many awaits already. */
   function payloadOf(token: unknown): Payload | Promise<Payload> {
@@ -209,48 +201,6 @@ function keySetOf(
   deps: { clock: Clock; log?: Logger | undefined },
 ): KeySet | undefined {
   return source.type === "jwks" ? createKeySet(new URL(source.uri), jwks, algorithms, deps) : undefined;
-}
-
-function createSignatureCheck({ source }: TokenOptions, algorithms: readonly TokenAlgorithm[]): CheckSignature {
-  if (source.type === "jwks") throw new Error("a key set has no single key");
-  if (source.type === "secret") return withHmac(secretKey(source.secret));
-  const key = createPublicKey(source.pem);
-  const check = algorithms.includes("EdDSA") ? withJose(key, algorithms) : withJsonwebtoken(key, algorithms);
-  const signatures = new KnownSignatures();
-  return (token) => signatures.check(token, check);
-}
-
-function secretKey(secret: string): KeyObject {
-  if (secret === "") throw new Error("the secret for signing tokens is empty");
-  return createSecretKey(secret, "utf8");
-}
-
-/**
- * HS256, the only algorithm of a secret. jsonwebtoken would decode and parse the token again, at three times the cost of
- * the check, which is the largest part of a handshake's own CPU.
- */
-function withHmac(key: KeyObject): CheckSignature {
-  return (token) => {
-    const dot = token.lastIndexOf(".");
-    const expected = createHmac("sha256", key).update(token.slice(0, dot)).digest("base64url");
-    const given = token.slice(dot + 1);
-    if (given.length !== expected.length || !timingSafeEqual(Buffer.from(given), Buffer.from(expected)))
-      throw new Error("The signature is wrong.");
-  };
-}
-
-function withJsonwebtoken(key: KeyObject, algorithms: readonly TokenAlgorithm[]): CheckSignature {
-  const options = {
-    algorithms: algorithms as jsonwebtoken.Algorithm[],
-    ignoreExpiration: true,
-    ignoreNotBefore: true,
-  };
-  return (token) => jsonwebtoken.verify(token, key, options);
-}
-
-/** EdDSA, which jsonwebtoken does not know. */
-function withJose(key: KeyObject, algorithms: readonly TokenAlgorithm[]): CheckSignature {
-  return (token) => compactVerify(token, key, { algorithms: [...algorithms] });
 }
 
 function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {

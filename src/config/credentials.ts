@@ -34,17 +34,38 @@ export function readTokenSettings(env: EnvironmentReader, readFile: ReadFile, is
 }
 
 const sourceVariables = ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE", "JWKS_URI"] as const;
-export const developmentSource: TokenKeySource = { type: "secret", secret: developmentSecret };
+
+/** Whether anybody can sign tokens. */
+export const isDevelopmentSource = (source: TokenKeySource): boolean =>
+  source.type === "secret" && [source.secret, ...(source.additionalSecrets ?? [])].includes(developmentSecret);
 
 function readKeySource(env: EnvironmentReader, readFile: ReadFile, isProduction: boolean): TokenKeySource {
   const given = sourceVariables.filter((name) => env.text(name) !== undefined);
   if (given.length > 1) {
     for (const name of given) env.problem(name, `only one key source may be set, not ${given.join(" and ")}`);
   }
+  const additional = readAdditionalSecrets(env, isProduction);
   if (given[0] === "JWT_PUBLIC_KEY_FILE") return readPublicKey(env, readFile);
   if (given[0] === "JWKS_URI") return readKeySet(env, isProduction);
-  return readSecret(env, isProduction);
+  return withAdditional(readSecret(env, isProduction), additional);
 }
+
+/** Only beside `JWT_SECRET`: without it, whoever reads them would think that they are in use. */
+function readAdditionalSecrets(env: EnvironmentReader, isProduction: boolean): readonly string[] {
+  const name = "JWT_ADDITIONAL_SECRETS";
+  const secrets = env.list(name) ?? [];
+  if (secrets.length > 0 && env.text("JWT_SECRET") === undefined) env.problem(name, "requires JWT_SECRET");
+  if (secrets.length > maxAdditionalSecrets) env.problem(name, `must have at most ${maxAdditionalSecrets} entries`);
+  const weak = isProduction ? secrets.findIndex(isWeak) : -1;
+  if (weak >= 0) env.problem(name, `entry ${weak + 1} ${weakness}`);
+  return secrets;
+}
+
+/** Each costs a check for tokens whose signature is wrong. */
+const maxAdditionalSecrets = 8;
+
+const withAdditional = (source: TokenKeySource, additionalSecrets: readonly string[]): TokenKeySource =>
+  source.type === "secret" && additionalSecrets.length > 0 ? { ...source, additionalSecrets } : source;
 
 function readSecret(env: EnvironmentReader, isProduction: boolean): TokenKeySource {
   const secret = env.text("JWT_SECRET");
@@ -53,7 +74,7 @@ function readSecret(env: EnvironmentReader, isProduction: boolean): TokenKeySour
   } else if (isProduction && isWeak(secret)) {
     env.problem("JWT_SECRET", weakness);
   }
-  return secret === undefined || secret === developmentSecret ? developmentSource : { type: "secret", secret };
+  return { type: "secret", secret: secret ?? developmentSecret };
 }
 
 const weakness = `is too weak for production: it must have at least ${minSecretBytes} bytes and must not be a development default`;
@@ -70,10 +91,8 @@ function readPublicKey(env: EnvironmentReader, readFile: ReadFile): TokenKeySour
   if (pem?.includes("PRIVATE KEY")) {
     env.problem(name, `${quoted(file)} contains a private key; use the public key`);
   } else if (pem !== undefined && possibleAlgorithms({ type: "public-key", pem }).length === 0) {
-    env.problem(
-      name,
-      `${quoted(file)} is not a public key in PEM format (RSA with at least 2048 bits, P-256 or Ed25519)`,
-    );
+    const accepted = "RSA with at least 2048 bits, P-256 or Ed25519";
+    env.problem(name, `${quoted(file)} is not a public key in PEM format, or several of them (${accepted})`);
   }
   return { type: "public-key", pem: pem ?? "" };
 }

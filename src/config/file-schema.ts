@@ -277,11 +277,15 @@ const webAddress = z
   .refine(isWebAddress, "must be an https:// or http:// URL")
   .refine(hasReadableLogin, unreadableLogin);
 
+const oneSecret = z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64");
+/** Several during rotation: each delivery has a signature with each. */
+const signingSecret = z.union([oneSecret, z.array(oneSecret).min(1).max(4)]);
+
 /** Defaults of optional settings are in `webhooks/endpoints.ts`. */
 const webhook = z.strictObject({
   url: webAddress,
   /** Signs each delivery: a text, or `whsec_` and the key in base64. */
-  secret: z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64"),
+  secret: signingSecret,
   events: z.array(z.enum(webhookEvents)).min(1).max(webhookEvents.length),
   /** How often a delivery is tried before it becomes a dead letter. */
   tries: count(100).exactOptional(),
@@ -297,7 +301,7 @@ const webhook = z.strictObject({
 const app = z.strictObject({
   url: webAddress,
   /** Signs each request: a text, or `whsec_` and the key in base64. */
-  secret: z.string().min(1).max(512).refine(isSecret, "must be whsec_ followed by base64"),
+  secret: signingSecret,
   /** Max time for the app to answer. */
   timeoutMs: z.int().min(100).max(60_000).default(5_000),
   /** Events to forward, by name; `*` forwards all others. Each takes `cost` tokens of the user's messages. */

@@ -107,11 +107,19 @@ export const variableDescriptions = {
     meaning:
       "signs and verifies tokens (HS256); at least 32 bytes in production. The gateway can issue tokens only with a secret",
   },
+  JWT_ADDITIONAL_SECRETS: {
+    setting: "tokens.source",
+    default: "unset",
+    meaning:
+      "further secrets, separated by commas, whose tokens are accepted too, during [rotation](rotating-secrets.md#jwt_secret)",
+  },
   JWT_PUBLIC_KEY_FILE: {
     setting: "tokens.source",
     default: "unset",
     isRequiredInProduction: true,
-    meaning: "instead: PEM file with the public key of the token issuer: RSA with at least 2048 bits, P-256 or Ed25519",
+    meaning:
+      "instead: PEM file with the public key of the token issuer: RSA with at least 2048 bits, P-256 or " +
+      "Ed25519. Several keys one after the other are all accepted, for [rotation](rotating-secrets.md#jwt_public_key_file)",
   },
   JWKS_URI: {
     setting: "tokens.source",
@@ -132,7 +140,8 @@ export const variableDescriptions = {
     setting: "apiKeys",
     default: "one well-known key",
     isRequiredInProduction: true,
-    meaning: "`name:secret,…`. Two keys may have the same name, for rotation. At least 32 bytes each in production",
+    meaning:
+      "`name:secret,…`. Two keys may have the same name, for [rotation](rotating-secrets.md). At least 32 bytes each in production",
   },
   ALLOWED_ORIGINS: {
     setting: "allowedOrigins",

@@ -1,12 +1,12 @@
 import type { Config } from "../config.ts";
-import { developmentApiKey, developmentSource } from "./credentials.ts";
+import { developmentApiKey, isDevelopmentSource } from "./credentials.ts";
 import type { Environment } from "./environment.ts";
 import { unknownVariables } from "./unknown-variables.ts";
 import { variables } from "./variables.ts";
 
 /** Valid settings that deserve a warning, and variables without effect. */
 export function warningsOf(config: Config, environment: Environment = {}): string[] {
-  const hasOwnSecrets = config.redis !== undefined || config.tokens.source !== developmentSource;
+  const hasOwnSecrets = config.redis !== undefined || !isDevelopmentSource(config.tokens.source);
   const warnings = config.isProduction ? inProduction(config) : hasOwnSecrets ? [unlikeProduction(config)] : [];
   if (config.demo && (config.isProduction || hasOwnSecrets))
     warnings.push("DEMO is true: anyone can sign in under any name at /demo/login");
@@ -30,7 +30,7 @@ function inProduction(config: Config): string[] {
 /** Setting any of these suggests a production deployment in which others may have been forgotten. */
 function unlikeProduction({ tokens, apiKeys, allowedOrigins }: Config): string {
   const open = [
-    ...(tokens.source === developmentSource ? ["tokens are signed with a well-known secret"] : []),
+    ...(isDevelopmentSource(tokens.source) ? ["tokens are signed with a well-known secret"] : []),
     ...(apiKeys.some(({ secret }) => secret === developmentApiKey.secret) ? ["the API accepts a well-known key"] : []),
     ...(allowedOrigins === "*" ? ["pages from any origin can connect"] : []),
   ];

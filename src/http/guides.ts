@@ -42,6 +42,7 @@ export const guideGroups: Readonly<Record<string, readonly string[]>> = {
     "redis-providers",
     "compatibility",
     "upgrading",
+    "rotating-secrets",
     "failures",
     "troubleshooting",
     "console",

@@ -52,7 +52,7 @@ export function createDelivery({ clock, version, spans }: DeliveryDeps): Deliver
 }
 
 function headersOf(
-  { key, authorization }: WebhookEndpoint,
+  { keys, authorization }: WebhookEndpoint,
   { id, body }: WebhookMessage,
   timestamp: number,
   version: string,
@@ -62,7 +62,7 @@ function headersOf(
     "user-agent": `tidegate/${version}`,
     "webhook-id": id,
     "webhook-timestamp": `${timestamp}`,
-    "webhook-signature": sign(key, { id, timestamp, body }),
+    "webhook-signature": sign(keys, { id, timestamp, body }),
     ...(authorization === undefined ? {} : { authorization }),
   };
 }

@@ -1,14 +1,14 @@
 import type { KeyObject } from "node:crypto";
 import { createHash } from "node:crypto";
 import type { WebhookEvent } from "../protocol/webhooks.ts";
-import { keyOf } from "./signature.ts";
+import { keysOf, type Secrets } from "./signature.ts";
 
 /** An endpoint as configured. */
 export interface WebhookOptions {
   /** A user and password in the URL are sent as basic authentication. */
   url: string;
   /** Key for signatures: a text, or `whsec_` and the key in base64. */
-  secret: string;
+  secret: Secrets;
   events: readonly WebhookEvent[];
   /** Max attempts before a message becomes a dead letter. @default 16 */
   tries?: number;
@@ -31,7 +31,7 @@ export interface WebhookEndpoint extends Pick<Required<WebhookOptions>, keyof ty
   readonly authorization: string | undefined;
   /** The address for logs: its path and query may contain secrets. */
   readonly origin: string;
-  readonly key: KeyObject;
+  readonly keys: readonly KeyObject[];
   readonly events: ReadonlySet<WebhookEvent>;
 }
 
@@ -56,7 +56,7 @@ function createEndpoint({ url, secret, events, ...rest }: WebhookOptions, name: 
     url: address.href,
     authorization,
     origin: address.origin,
-    key: keyOf(secret),
+    keys: keysOf(secret),
     events: new Set(events),
   };
 }

@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { keyOf, sign } from "../../src/webhooks/signature.ts";
+import { keysOf, sign } from "../../src/webhooks/signature.ts";
 import { readableLog } from "../support/edge.ts";
 import { startGateway, type Client, type TestGateway } from "../support/gateway.ts";
 import { within } from "../support/promised.ts";
@@ -46,7 +46,7 @@ test("an event is forwarded, signed, with its user, and acknowledged with what t
     user: { userId: "ann", roles: [] },
   });
   const signed = { id: String(headers["webhook-id"]), timestamp: Number(headers["webhook-timestamp"]), body };
-  expect(headers["webhook-signature"]).toBe(sign(keyOf(secret), signed));
+  expect(headers["webhook-signature"]).toBe(sign(keysOf(secret), signed));
   expect(sent.id).toBe(headers["webhook-id"]);
 });
 

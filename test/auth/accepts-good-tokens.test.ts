@@ -51,6 +51,32 @@ describe("a token is read", () => {
     await expect(tokens.verify(token)).resolves.toMatchObject({ userId: "ada", sessionId: "session-1" });
   });
 
+  it("signed with any of the secrets during a rotation, and only the first one signs", async () => {
+    const additionalSecrets = ["the secret before, of 32 bytes and more", "the one before that, of 32 bytes too"];
+    const tokens = create({ source: { type: "secret", secret, additionalSecrets } });
+    const signedWith = (key: string) => forge({ payload: claims(now), key });
+
+    for (const key of [secret, ...additionalSecrets])
+      await expect(tokens.verify(signedWith(key))).resolves.toMatchObject({ userId: "ada" });
+    await expect(tokens.verify(signedWith("yet another secret"))).rejects.toMatchObject({ code: "unauthorized" });
+    await expect(withSecret.verify(tokens.issue(subject)?.token)).resolves.toMatchObject({ userId: "ada" });
+    await expect(withSecret.verify(signedWith(additionalSecrets[0]!))).rejects.toMatchObject({ code: "unauthorized" });
+  });
+
+  it("signed with any of the public keys of a file, of whatever kind", async () => {
+    const algorithms = ["RS256", "EdDSA", "ES256", "EdDSA"] as const;
+    const pairs = algorithms.map((alg) => ({ alg, ...keyPair(alg) }));
+    const signedBy = ({ alg, privateKey: key }: (typeof pairs)[number]) =>
+      forge({ header: { alg }, payload: claims(now), key, signedWith: alg });
+    const tokens = create({ source: { type: "public-key", pem: pairs.map(({ pem }) => pem).join("\n") } });
+
+    for (const pair of pairs) await expect(tokens.verify(signedBy(pair))).resolves.toMatchObject({ userId: "ada" });
+    const stranger = signedBy({ alg: "EdDSA", ...keyPair("EdDSA") });
+    await expect(tokens.verify(stranger)).rejects.toMatchObject({ code: "unauthorized" });
+    const first = create({ source: { type: "public-key", pem: pairs[0]!.pem } });
+    await expect(first.verify(signedBy(pairs[1]!))).rejects.toMatchObject({ code: "unauthorized" });
+  });
+
   it("again without another check of its signature, until it ends", async () => {
     const checks = vi.spyOn(jsonwebtoken, "verify");
     onTestFinished(() => checks.mockRestore());

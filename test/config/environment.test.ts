@@ -161,6 +161,15 @@ describe("a setting from the environment", () => {
     expect(tokens).toMatchObject({ source: { type: "public-key", pem }, algorithms: [algorithm] });
   });
 
+  test("takes further secrets and several public keys for a rotation", () => {
+    const { tokens } = loadConfig({ JWT_SECRET: "new", JWT_ADDITIONAL_SECRETS: "old,older" });
+    expect(tokens.source).toEqual({ type: "secret", secret: "new", additionalSecrets: ["old", "older"] });
+
+    const pem = `${pemOf("rsa")}\n${pemOf("ed25519")}`;
+    const { algorithms } = loadConfig({ JWT_PUBLIC_KEY_FILE: "keys.pem" }, readFrom({ "keys.pem": pem })).tokens;
+    expect(algorithms).toEqual(["RS256", "EdDSA"]);
+  });
+
   test("takes every asymmetric algorithm from a key set, or those that are named", () => {
     const uri = "https://issuer.example/jwks.json";
 
@@ -192,6 +201,8 @@ describe("a mistake in the environment", () => {
     ["HOST", { HOST: "http://0.0.0.0" }],
     ["METRICS_HOST", { METRICS_HOST: "0.0.0.0:9090" }],
     ["CONSOLE_HOST", { CONSOLE_HOST: "a b" }],
+    ["JWT_ADDITIONAL_SECRETS", { JWT_ADDITIONAL_SECRETS: "a-secret-without-a-first-one" }],
+    ["JWT_ADDITIONAL_SECRETS", { JWT_SECRET: "new", JWT_ADDITIONAL_SECRETS: "1,2,3,4,5,6,7,8,9" }],
     ["REDIS_DB", { REDIS_URL: "redis://a:1,redis://b:1", REDIS_DB: "3" }],
     ["REDIS_URL", { REDIS_URL: "localhost:6379" }],
     ["REDIS_URL", { REDIS_URL: "http://localhost:6379" }],

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { sign, keyOf } from "../../src/webhooks/signature.ts";
+import { keysOf, sign, type Secrets } from "../../src/webhooks/signature.ts";
 import { startHookReceiver, type Delivery } from "../support/hook-receiver.ts";
 import { repository } from "../support/source-tree.ts";
 import { eager, startWebhooksNode, status } from "../support/webhooks-node.ts";
@@ -17,7 +17,7 @@ async function documentedVerify(): Promise<Verify> {
   return module.verifyWebhook;
 }
 
-async function deliveredWith(secret: string): Promise<Delivery> {
+async function deliveredWith(secret: Secrets): Promise<Delivery> {
   const receiver = await startHookReceiver();
   const node = await startWebhooksNode({ prefix: freshPrefix(), endpoints: [eager(receiver.url, { secret })] });
   await node.webhooks.orderStatus(status("รถ-1", 1));
@@ -41,10 +41,19 @@ test.each(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "a secret in plain words, ร
   },
 );
 
-test("signatures are those of the Standard Webhooks specification's example", () => {
-  const key = keyOf("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+test("a receiver verifies with either of two secrets during a rotation", async () => {
+  const verify = await documentedVerify();
+  const { headers, body } = await deliveredWith(["the old secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
 
-  const signature = sign(key, {
+  expect(verify("the old secret", headers, body)).toMatchObject({ type: "order.status" });
+  expect(verify("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", headers, body)).toMatchObject({ type: "order.status" });
+  expect(() => verify("another", headers, body)).toThrow("signature");
+});
+
+test("signatures are those of the Standard Webhooks specification's example", () => {
+  const keys = keysOf("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+
+  const signature = sign(keys, {
     id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
     timestamp: 1614265330,
     body: '{"test": 2432232314}',
