@@ -88,7 +88,7 @@ const doors: { library: RegExp; mayKnow: (path: string) => boolean }[] = [
   },
   { library: /^ws$/, mayKnow: (path) => /^(engine|loadtest)\//.test(path) },
   { library: /^socket\.io-client$/, mayKnow: (path) => /^(client|loadtest|testing)\//.test(path) },
-  { library: /^jsonwebtoken$/, mayKnow: (path) => path === "auth/tokens.ts" },
+  { library: /^jsonwebtoken$/, mayKnow: (path) => path === "auth/signatures.ts" },
   { library: /^pg$/, mayKnow: (path) => path.startsWith("commands/outbox/") },
   { library: /^commander$/, mayKnow: (path) => path.startsWith("cli/") },
 ];

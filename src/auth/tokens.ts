@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import jsonwebtoken from "jsonwebtoken";
 import { GatewayError, type RefusalReason } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
@@ -14,7 +13,7 @@ import {
 import type { ChannelGrants } from "./identity.ts";
 import { createKeySet, type KeySet } from "./key-set.ts";
 import { withMappedClaims, withSessionClaims } from "./provider-claims.ts";
-import { createSignatureCheck, secretKey } from "./signature-check.ts";
+import { createSignatureCheck, createSigner } from "./signatures.ts";
 import { isObject, readStrictObject } from "./strict-json.ts";
 import { createTokenFormReader } from "./token-form.ts";
 import {
@@ -207,7 +206,7 @@ function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {
   const { source, issuer, audience } = options;
   const { tokenTtlSeconds, maxLifeSeconds } = livesOf(options);
   if (source.type !== "secret") return () => undefined;
-  const key = secretKey(source.secret);
+  const sign = createSigner(source.secret);
   const ttlSeconds = Math.min(tokenTtlSeconds, maxLifeSeconds);
   const common = { ...(issuer !== undefined && { iss: issuer }), ...(audience !== undefined && { aud: audience }) };
 
@@ -217,7 +216,7 @@ function createIssue(options: TokenOptions, clock: Clock): Tokens["issue"] {
     const jti = randomBytes(16).toString("base64url");
     const payload = { ...claimsOf(subject), ...common, jti, iat, exp };
     return {
-      token: jsonwebtoken.sign(payload, key, { algorithm: "HS256" }),
+      token: sign(payload),
       tokenId: jti,
       expiresAt: exp * 1_000,
     };

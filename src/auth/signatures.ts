@@ -21,7 +21,13 @@ export function createSignatureCheck(source: TokenKeySource, algorithms: readonl
   return (token) => signatures.check(token, check);
 }
 
-export function secretKey(secret: string): KeyObject {
+/** Signs claims with HS256. */
+export function createSigner(secret: string): (claims: object) => string {
+  const key = secretKey(secret);
+  return (claims) => jsonwebtoken.sign(claims, key, { algorithm: "HS256" });
+}
+
+function secretKey(secret: string): KeyObject {
   if (secret === "") throw new Error("the secret for signing tokens is empty");
   return createSecretKey(secret, "utf8");
 }
