@@ -3,6 +3,7 @@ import { loadConfig, maxWorkers } from "../config.ts";
 import { maskSecrets } from "../config/masking.ts";
 import { ConfigError } from "../config/problems.ts";
 import { warningsOf } from "../config/warnings.ts";
+import { ListenError } from "../runtime/listen-error.ts";
 import { version } from "../runtime/version.ts";
 import {
   mintToken,
@@ -63,17 +64,17 @@ function explain(error: unknown, host: Host): number {
 }
 
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const hint = "code" in error && listenHints[String(error.code)];
-  return hint ? `${error.message}: ${hint}` : error.message;
+  if (error instanceof ListenError) return [error.message, ...listenHint(error)].join(": ");
+  return error instanceof Error ? error.message : String(error);
 }
 
-const noAddress = "no address of this machine; see HOST, METRICS_HOST and CONSOLE_HOST";
-const listenHints: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another process listens there; set PORT to another port, or end it",
-  EADDRNOTAVAIL: noAddress,
-  ENOTFOUND: noAddress,
-};
+function listenHint({ code, setting }: ListenError): string[] {
+  const host = setting.replace("PORT", "HOST");
+  if (code === "EADDRINUSE") return [`another process listens there; set ${setting} to another port, or end it`];
+  if (code === "EACCES") return [`this user may not listen on that port; set ${setting} to one from 1024`];
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return [`no address of this machine; see ${host}`];
+  return [];
+}
 
 /** The commands; `npm run reference` describes them from it. */
 export function createProgram(host: Host, finish: (code: number) => void): Command {

@@ -152,7 +152,14 @@ function createConsoleServer(
       clock,
       log,
     },
-    { ...address, trustedProxies: config.trustedProxies, isShared: worker !== undefined, hasMetrics: false, version },
+    {
+      ...address,
+      setting: "CONSOLE_PORT",
+      trustedProxies: config.trustedProxies,
+      isShared: worker !== undefined,
+      hasMetrics: false,
+      version,
+    },
   );
 }
 

@@ -3,6 +3,7 @@ import type { RefusalDeps } from "../commands/refusal.ts";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
+import type { PortSetting } from "../runtime/listen-error.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics, MetricsText } from "../runtime/metrics.ts";
 import { takePaths } from "../runtime/server-paths.ts";
@@ -56,6 +57,8 @@ export interface HttpServerOptions {
   host: string;
   /** 0 takes any free port. */
   port: number;
+  /** @default "PORT" */
+  setting?: PortSetting;
   /**
    * A server of an application to attach to: only paths of the API are handled, and whoever created it listens and
    * closes. @default a server of its own
@@ -126,9 +129,9 @@ function createOwnServer(deps: HttpServerDeps, options: HttpServerOptions): Http
       return portOf(server);
     },
     start() {
-      const { idleConnectionsPerAddress: maxPerAddress = maxIdlePerAddress, trustedProxies = [] } = options;
+      const { idleConnectionsPerAddress: maxPerAddress = maxIdlePerAddress, trustedProxies = [], isShared } = options;
       boundIdleConnections(server, { maxPerAddress, trustedProxies }, deps.clock);
-      return listen(server, { host, port, isShared: options.isShared });
+      return listen(server, { host, port, isShared, setting: options.setting });
     },
     listenOn(address) {
       ({ port, host = host } = address);

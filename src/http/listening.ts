@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../runtime/clock.ts";
+import { ListenError, type PortSetting } from "../runtime/listen-error.ts";
 import { watch } from "../runtime/server-paths.ts";
 
 export interface Address {
@@ -8,6 +9,8 @@ export interface Address {
   port: number;
   /** Other processes of ours listen there too. */
   isShared?: boolean | undefined;
+  /** @default "PORT" */
+  setting?: PortSetting | undefined;
 }
 
 /**
@@ -34,13 +37,14 @@ function trackUnused(server: Server): void {
   watch(server, "upgrade", used);
 }
 
-/** Resolves when connections are accepted; rejects if the address is not available. */
-export function listen(server: Server, { host, port, isShared = false }: Address): Promise<void> {
+/** Resolves when connections are accepted; rejects with a ListenError if the address is not available. */
+export function listen(server: Server, { host, port, isShared = false, setting = "PORT" }: Address): Promise<void> {
   trackUnused(server);
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const refuse = (error: Error): void => reject(new ListenError(error, setting));
+    server.once("error", refuse);
     server.listen({ host, port, reusePort: isShared && systemSpreads }, () => {
-      server.off("error", reject);
+      server.off("error", refuse);
       resolve();
     });
   });

@@ -33,7 +33,7 @@ export function createMetricsServer(
     get port() {
       return portOf(server);
     },
-    start: () => listen(server, address),
+    start: () => listen(server, { ...address, setting: "METRICS_PORT" }),
     stop: (deadline) => close(server, clock, deadline),
   };
 }

@@ -103,16 +103,21 @@ describe("the gateway, started as a program", () => {
     expect(await node.ended).toBe(0);
   });
 
-  test("a port in use is reported in one line", async () => {
+  test.each([
+    ["PORT", {}],
+    ["METRICS_PORT", {}],
+    ["METRICS_PORT", { WORKERS: "2" }],
+    ["CONSOLE_PORT", { OPERATORS: `ada:${"s".repeat(32)}:admin` }],
+  ])("a port in use is reported in one line, by its setting: %s %o", async (setting, env) => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     onTestFinished(() => void server.close());
     const { port } = server.address() as AddressInfo;
 
-    const node = run({ PORT: `${port}` });
+    const node = run({ ...env, LOG_LEVEL: "fatal", [setting]: `${port}` });
 
     expect(await node.ended).toBe(1);
-    expect(node.err()).toMatch(/^tidegate: listen EADDRINUSE.*set PORT to another port.*\n$/);
+    expect(node.err()).toMatch(new RegExp(`^tidegate: listen EADDRINUSE.*; set ${setting} to another port.*\\n$`));
   });
 
   test("in production it prints no key, every line is JSON, and no signal opens the inspector", async () => {
