@@ -12,6 +12,7 @@ import type { ConnectionRegistry } from "../connections/connections.ts";
 import type { BackendAct } from "../http/backend-api.ts";
 import type { Readiness } from "../http/readiness.ts";
 import type { Route } from "../http/route.ts";
+import { idempotent } from "../http/routes/idempotent.ts";
 import type { ConnectionsOfUser } from "../http/routes/rights.ts";
 import { createAuditLog } from "../operator/audit-log.ts";
 import { createDeadNodeLog } from "../operator/dead-node-log.ts";
@@ -129,6 +130,34 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
   const [endpoints, deliveries] = [createEndpoints(config.webhooks), createDeliveryQueueStore(store)];
   const backlog = () => readStreamBacklog({ commands, keys, clock, partitions: config.commands.partitions });
 
+  const ownRoutes = (): Route[] => [
+    ...createOperatorSessionRoutes(operators),
+    ...createOperatorViews({
+      operator,
+      audit,
+      sessions: authentication.sessions,
+      ...services,
+      members: services.presence.members,
+      history: channels.history.bind(channels),
+      extent: createChannelLog(store).extent,
+      kinds,
+      storeState: () => stateOf(store),
+      sources: { ...sources, of: (name) => sourceOf(name, sources) },
+      showPayloads,
+    }),
+    ...createTraceRoutes({ traces: new TraceService({ queries, clock }), showPayloads }),
+    ...createOperatorServiceRoutes({ ...services, executor: parts.executor, showPayloads }),
+    ...createOperatorQueues({
+      letters,
+      backlog,
+      metrics,
+      endpoints: () => Promise.all(endpoints.map((endpoint) => stateOfEndpoint(deliveries, endpoint))),
+      schedule: parts.schedule,
+      showPayloads,
+    }),
+    ...createOperatorActs({ operator, logouts: authentication.logouts, revocations }),
+  ];
+
   return {
     name: "operator",
     operators,
@@ -144,31 +173,7 @@ export function createNodeOperator(context: NodeContext, parts: OperatorParts): 
       return { connections, nodes: answers.length + silent.length, acknowledged: answers.length };
     },
     routesWith: (backendRoutes) => [
-      ...createOperatorSessionRoutes(operators),
-      ...createOperatorViews({
-        operator,
-        audit,
-        sessions: authentication.sessions,
-        ...services,
-        members: services.presence.members,
-        history: channels.history.bind(channels),
-        extent: createChannelLog(store).extent,
-        kinds,
-        storeState: () => stateOf(store),
-        sources: { ...sources, of: (name) => sourceOf(name, sources) },
-        showPayloads,
-      }),
-      ...createTraceRoutes({ traces: new TraceService({ queries, clock }), showPayloads }),
-      ...createOperatorServiceRoutes({ ...services, executor: parts.executor, showPayloads }),
-      ...createOperatorQueues({
-        letters,
-        backlog,
-        metrics,
-        endpoints: () => Promise.all(endpoints.map((endpoint) => stateOfEndpoint(deliveries, endpoint))),
-        schedule: parts.schedule,
-        showPayloads,
-      }),
-      ...createOperatorActs({ operator, logouts: authentication.logouts, revocations }),
+      ...ownRoutes().map((route) => idempotent(route, parts.executor)),
       ...createBackendActs(backendRoutes),
     ],
     start: () => reporter.start(),

@@ -5,7 +5,7 @@ import { scoreItem } from "../protocol/leaderboards.ts";
 import { problem, problemOf, problemType, type Problem } from "../protocol/problems.ts";
 import { publishBody } from "../protocol/publications.ts";
 import { idempotencyKey } from "../protocol/scalars.ts";
-import type { Route } from "./route.ts";
+import { takesKey, type Route } from "./route.ts";
 import { exampleOf, type Resolve, type Schema } from "./example.ts";
 
 export type ApiDescription = ReturnType<typeof createDocument>;
@@ -64,7 +64,7 @@ const about = [
   "The backend API of the gateway. Requests and responses are JSON; times are epoch milliseconds.",
   "Every response has an `X-Request-Id`: the one of the request if it is valid, else a new one; log lines contain it too.",
   "Every response has `RateLimit` and `RateLimit-Policy` headers; `429` and `503` have `Retry-After`.",
-  "With an `Idempotency-Key` header, or `idempotencyKey` in the body, a retried write returns the first response.",
+  "With an `Idempotency-Key` header, or `idempotencyKey` in the body, a retried write returns the first response. Calls without that header ignore it.",
 ].join("\n");
 
 const codes = Object.keys(errorCatalogue) as ErrorCode[];
@@ -142,9 +142,9 @@ const readHeader = z.object({
   "If-None-Match": z.string().optional().meta({ description: "An `ETag`; if it still matches, the response is 304." }),
 });
 
-function headerOf({ method, isRevalidated }: Route): { header?: z.ZodObject } {
-  if (method !== "get") return { header: writeHeader };
-  return isRevalidated === true ? { header: readHeader } : {};
+function headerOf(route: Route): { header?: z.ZodObject } {
+  if (takesKey(route)) return { header: writeHeader };
+  return route.isRevalidated === true ? { header: readHeader } : {};
 }
 
 function parametersOf(route: Route): NonNullable<ZodOpenApiOperationObject["requestParams"]> {
@@ -163,9 +163,10 @@ function bodyOf(schema: z.ZodType): NonNullable<ZodOpenApiOperationObject["reque
 type Responses = ZodOpenApiOperationObject["responses"];
 
 /** One response per status; if several codes share a status, its description lists all of them. */
-function refusalsOf({ method, body, refusals = [] }: Route): Responses {
+function refusalsOf(route: Route): Responses {
+  const { body, refusals = [] } = route;
   const ofBody = body === undefined ? [] : refusalsOfBodies;
-  const ofWrite = method === "get" ? [] : refusalsOfWrites;
+  const ofWrite = takesKey(route) ? refusalsOfWrites : [];
   const all = new Set([...refusalsOfAll, ...ofBody, ...ofWrite, ...refusals]);
   const byStatus = Map.groupBy(all, (code) => `${errorCatalogue[code].status}`);
   return Object.fromEntries([...byStatus].map(([status, shared]) => [status, responseFor(shared)]));

@@ -87,6 +87,11 @@ export interface Route {
   readonly isRevalidated?: boolean;
   /** True for calls as frequent as messages: what they act on is logged for debugging only. @default false */
   readonly isTraffic?: boolean;
+  /**
+   * True if an idempotency key has no meaning, as for every GET: the call only reads, or its answer must not be kept.
+   * @default false
+   */
+  readonly ignoresKey?: boolean;
   /** True if the handler passes its idempotency key on, to the executor or into a script. @default false */
   readonly performsCommands?: boolean;
   /** Error codes in addition to those of every call. */
@@ -107,6 +112,10 @@ export interface Route {
   readonly access?: "api key" | "operator" | "admin" | "open";
   handle(request: RouteRequest<unknown, unknown, unknown>): Promise<RouteAnswer>;
 }
+
+/** Whether a retry with the same idempotency key gets the first response. */
+export const takesKey = ({ method, ignoresKey = false }: Pick<Route, "method" | "ignoresKey">): boolean =>
+  method !== "get" && !ignoresKey;
 
 type Output<S> = S extends z.ZodType ? z.output<S> : undefined;
 

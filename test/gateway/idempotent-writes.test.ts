@@ -1,12 +1,18 @@
 import { describe, expect, it } from "vitest";
 import type { RedisClient } from "../../src/redis/connections.ts";
-import { startGateway, type TestGateway } from "../support/gateway.ts";
+import { backend, startGateway, type TestGateway } from "../support/gateway.ts";
 import { eventually, redisWorld } from "../support/world.ts";
 
 type Body = Record<string, unknown>;
 type Write = [method: string, path: string, body?: Body];
 
 const header = (key: string) => ({ "idempotency-key": key });
+
+const operator = "operator-secret-of-at-least-thirty-two-bytes";
+
+interface Described {
+  parameters?: { name: string }[];
+}
 
 /** Every write of the API that has a body, or may have one. */
 async function writesOf({ call, signIn }: TestGateway): Promise<Write[]> {
@@ -77,6 +83,42 @@ describe("an idempotency key", () => {
     expect(await call("DELETE", "/v1/users/cy/block", { reason: "over" })).toMatchObject({ status: 200 });
     const wrong = await call("DELETE", "/v1/users/cy/block", { idempotencyKey: 7 });
     expect(wrong).toMatchObject({ status: 400, body: { code: "bad_request", field: "idempotencyKey" } });
+  });
+
+  it("means nothing to calls that only read: they answer anew, and are described without it", async () => {
+    const { call } = await startGateway({ env: { OPERATORS: `ada:${operator}:admin` } });
+    const ranks = () => call("POST", "/v1/leaderboards/b/ranks", { members: ["ada"] }, header("k"));
+    const scores: unknown[] = [];
+
+    for (const score of [5, 7]) {
+      await call("PUT", "/v1/leaderboards/b/scores/ada", { score });
+      scores.push((await ranks()).body.entries[0].score);
+    }
+
+    expect(scores).toEqual([5, 7]);
+    const { paths } = (await call("GET", "/openapi.json")).body as { paths: Record<string, Record<string, Described>> };
+    const calls = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, one]) => ({ name: `${method} ${path}`, isRead: method === "get", ...one })),
+    );
+    const takesKey = ({ parameters = [] }: Described) => parameters.some(({ name }) => name === "Idempotency-Key");
+    expect(calls.filter((one) => takesKey(one) === one.isRead).map(({ name }) => name)).toEqual([
+      "post /v1/leaderboards/{board}/ranks",
+      "post /v1/operator/session",
+      "delete /v1/operator/session",
+      "post /v1/operator/why",
+    ]);
+  });
+
+  it("makes a repeat of an operator's act answer as the first", async () => {
+    const { url } = await startGateway({ env: { OPERATORS: `ada:${operator}:admin` } });
+    const trace = (key: string) =>
+      backend(url, operator).call("POST", "/v1/operator/traces", { userId: "ada" }, header(key));
+
+    const [first, repeat, other] = [await trace("k"), await trace("k"), await trace("l")];
+
+    expect([first.status, repeat.status, other.status]).toEqual([201, 201, 201]);
+    expect(repeat.body).toEqual(first.body);
+    expect(other.body).not.toEqual(first.body);
   });
 
   it("is not told to those whose connection a backend closes", async () => {

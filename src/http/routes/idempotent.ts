@@ -1,9 +1,9 @@
 import type { CommandExecutor } from "../../commands/command-executor.ts";
-import type { Route, RouteAnswer } from "../route.ts";
+import { takesKey, type Route, type RouteAnswer } from "../route.ts";
 
 /** Passes a route's writes through the executor, unless its handler does: a retry gets the first response. */
 export function idempotent(route: Route, executor: Pick<CommandExecutor, "write">): Route {
-  if (route.method === "get" || route.performsCommands === true) return route;
+  if (!takesKey(route) || route.performsCommands === true) return route;
   return {
     ...route,
     handle(request): Promise<RouteAnswer> {

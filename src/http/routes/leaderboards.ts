@@ -130,7 +130,7 @@ function removeBoard(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route 
 function readRanks(leaderboards: LeaderboardRouteDeps["leaderboards"]): Route {
   const definition = {
     method: "post",
-    performsCommands: true,
+    ignoresKey: true,
     path: "/v1/leaderboards/{board}/ranks",
     operationId: "readRanks",
     tag,

@@ -3,7 +3,8 @@ import { operatorAnswer, signInBody, signOutAnswer } from "../../protocol/operat
 import { signOutCookie, type Operators } from "../operators.ts";
 
 const path = "/v1/operator/session";
-const common = { path, tag: "Operators" } as const;
+/** A cookie is not kept for a retry. */
+const common = { path, tag: "Operators", ignoresKey: true } as const;
 
 /** Signing in and out of the console. */
 export function createOperatorSessionRoutes({ signIn }: Pick<Operators, "signIn">): Route[] {

@@ -299,6 +299,7 @@ function why({ operator }: OperatorViewDeps): Route {
   const definition = {
     ...common,
     method: "post",
+    ignoresKey: true,
     path: "/v1/operator/why",
     operationId: "explainAccess",
     summary: "Whether a token, a user or a session may connect, and use a channel: step by step.",
