@@ -1,3 +1,4 @@
+import { detailsBeforeCalls } from "../../src/http/broken-request.ts";
 import type { ApiDescription } from "../../src/http/openapi.ts";
 import { formTables, shapeSections, typeText, type JsonSchema } from "./schema-text.ts";
 import { code, table } from "./table.ts";
@@ -78,7 +79,8 @@ function namesOf({ operationId, parameters = [] }: NamedCall): string {
 }
 
 function answersOf({ responses }: NamedCall): string {
-  const all = Object.entries(responses).map(([status, answer]) => ({ status, text: answerText(answer) }));
+  const own = Object.entries(responses).filter(([status]) => !(status in detailsBeforeCalls));
+  const all = own.map(([status, answer]) => ({ status, text: answerText(answer) }));
   const isError = ({ status }: { status: string }): boolean => Number(status) >= 400;
   const good = all.filter((answer) => !isError(answer)).map(({ status, text }) => `${status} ${text}`);
   const errors = all.filter(isError).map(({ text }) => text);

@@ -1,9 +1,17 @@
-import { STATUS_CODES } from "node:http";
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { GatewayError } from "../protocol/errors.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { problemOf } from "../protocol/problems.ts";
-import { HttpRefusal } from "./problem.ts";
+import { headerValues } from "./headers.ts";
+import { HttpRefusal, sendProblem } from "./problem.ts";
+
+/** What a request of any call may be answered before it reaches the call, by status. */
+export const detailsBeforeCalls = {
+  408: "The request took too long to arrive.",
+  417: "The only expectation that can be met is 100-continue.",
+  431: "The headers are larger than 16 KiB.",
+} as const;
 
 /** Label of requests that never became one. */
 const route = "malformed";
@@ -23,13 +31,41 @@ export function createBrokenRequestAnswer({ metrics }: { metrics: Pick<Metrics, 
   };
 }
 
+/** Answers requests whose headers make them impossible to handle. */
+export function createHeaderChecks({ metrics }: { metrics: Pick<Metrics, "httpRequests"> }) {
+  function answer(response: ServerResponse, refusal: HttpRefusal): void {
+    metrics.httpRequests.inc({ route, status: `${refusal.status}` });
+    sendProblem(response, refusal, { Connection: "close" });
+  }
+  return {
+    /** Whether a request may be handled; if not it is answered. */
+    accepts(request: IncomingMessage, response: ServerResponse): boolean {
+      const isAccepted = hasOneHost(request);
+      if (!isAccepted) answer(response, refuse(400, "Send exactly one Host header."));
+      return isAccepted;
+    },
+    /** Of a request that expects anything but `100-continue`. */
+    refuseExpectation: (_request: IncomingMessage, response: ServerResponse): void =>
+      answer(response, refusalBeforeCalls(417)),
+  };
+}
+
+/** With several hosts, a proxy and this server might choose different ones. The RFC requires exactly one. */
+function hasOneHost(request: IncomingMessage): boolean {
+  const { length } = headerValues(request, "host");
+  return length === 1 || (length === 0 && request.httpVersion === "1.0");
+}
+
 /** Undefined if the client has disconnected. */
 function refusalFor(code: string | undefined): HttpRefusal | undefined {
   if (code === "ECONNRESET" || code === "EPIPE") return undefined;
-  if (code === "HPE_HEADER_OVERFLOW") return refuse(431, "The headers are larger than 16 KiB.");
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return refuse(408, "The request took too long to arrive.");
+  if (code === "HPE_HEADER_OVERFLOW") return refusalBeforeCalls(431);
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return refusalBeforeCalls(408);
   return refuse(400, "The request is not well-formed HTTP/1.1.");
 }
+
+export const refusalBeforeCalls = (status: keyof typeof detailsBeforeCalls): HttpRefusal =>
+  refuse(status, detailsBeforeCalls[status]);
 
 const refuse = (status: number, detail: string): HttpRefusal =>
   new HttpRefusal(new GatewayError("bad_request", detail), status);

@@ -1,17 +1,15 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { RefusalDeps } from "../commands/refusal.ts";
-import { GatewayError } from "../protocol/errors.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { PortSetting } from "../runtime/listen-error.ts";
 import type { Logger } from "../runtime/logger.ts";
 import type { Metrics, MetricsText } from "../runtime/metrics.ts";
-import { takePaths } from "../runtime/server-paths.ts";
+import { screen, takePaths } from "../runtime/server-paths.ts";
 import { createAuthenticate, type ApiKey } from "./api-keys.ts";
-import { createBrokenRequestAnswer } from "./broken-request.ts";
+import { createBrokenRequestAnswer, createHeaderChecks } from "./broken-request.ts";
 import { createClientAddress, type ClientAddress } from "../runtime/client-address.ts";
 import type { Demo } from "./demo.ts";
-import { headerValues } from "./headers.ts";
 import { close, listen, portOf } from "./listening.ts";
 import type { Contract } from "../protocol/contract/contract.ts";
 import { describeEvents } from "./asyncapi.ts";
@@ -19,7 +17,6 @@ import { describeApi } from "./openapi.ts";
 import { boundIdleConnections, maxIdlePerAddress } from "./idle-connections.ts";
 import { apiPrefix, type BackendApiDeps } from "./backend-api.ts";
 import { createExpressApp } from "./express-app.ts";
-import { sendProblem } from "./problem.ts";
 import type { LimitHttp } from "./rate-limit.ts";
 import type { Readiness } from "./readiness.ts";
 import type { Route } from "./route.ts";
@@ -97,6 +94,8 @@ export function createHttpServer(deps: HttpServerDeps, options: HttpServerOption
 /** Handles the paths of the API on a server that belongs to somebody else, in front of its own listeners. */
 function attachTo(server: Server, deps: HttpServerDeps, options: HttpServerOptions): HttpServer {
   const serve = listenerOf(deps, options);
+  const { accepts } = createHeaderChecks(deps);
+  const request: RequestListener = (...exchange) => accepts(...exchange) && serve(...exchange);
   let giveBack: (() => void) | undefined;
   return {
     name: "http server",
@@ -106,7 +105,7 @@ function attachTo(server: Server, deps: HttpServerDeps, options: HttpServerOptio
     },
     listenOn: () => undefined,
     async start() {
-      giveBack = takePaths(server, apiPrefix, { request: serve });
+      giveBack = takePaths(server, apiPrefix, { request });
     },
     async stop() {
       giveBack?.();
@@ -122,6 +121,8 @@ function createOwnServer(deps: HttpServerDeps, options: HttpServerOptions): Http
     listenerOf(deps, options),
   );
   server.on("clientError", createBrokenRequestAnswer(deps));
+  const { accepts, refuseExpectation } = createHeaderChecks(deps);
+  server.on("checkExpectation", refuseExpectation);
   return {
     name: "http server",
     server,
@@ -130,6 +131,7 @@ function createOwnServer(deps: HttpServerDeps, options: HttpServerOptions): Http
     },
     start() {
       const { idleConnectionsPerAddress: maxPerAddress = maxIdlePerAddress, trustedProxies = [], isShared } = options;
+      screen(server, accepts);
       boundIdleConnections(server, { maxPerAddress, trustedProxies }, deps.clock);
       return listen(server, { host, port, isShared, setting: options.setting });
     },
@@ -153,8 +155,8 @@ function timeoutsWith(requestTimeoutMs: number) {
   };
 }
 
-/** Node's defaults, named because much rests on them. */
-const parserOptions = { maxHeaderSize: 16_384, requireHostHeader: true, insecureHTTPParser: false } as const;
+/** Node's defaults, named because much rests on them; a missing host is refused with a body instead. */
+const parserOptions = { maxHeaderSize: 16_384, requireHostHeader: false, insecureHTTPParser: false } as const;
 
 /** Other upgrades, such as h2c, are ignored, as the RFC allows: the request is handled as HTTP/1.1. */
 function isWebSocket(request: IncomingMessage, server: Server): boolean {
@@ -178,7 +180,7 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     log,
     clientAddress = createClientAddress([]),
   } = deps;
-  const app = createExpressApp({
+  return createExpressApp({
     routes,
     authenticate: createAuthenticate(deps.apiKeys),
     limit,
@@ -198,13 +200,4 @@ function listenerOf(deps: HttpServerDeps, options: HttpServerOptions): RequestLi
     clock,
     log,
   });
-  return (request, response) => {
-    if (headerValues(request, "host").length > 1) refuseHosts(response);
-    else app(request, response);
-  };
-}
-
-/** A proxy and this server might choose different hosts. The RFC requires this refusal; Node does not implement it. */
-function refuseHosts(response: ServerResponse): void {
-  sendProblem(response, new GatewayError("bad_request", "Send exactly one Host header."), { Connection: "close" });
 }

@@ -5,6 +5,7 @@ import { scoreItem } from "../protocol/leaderboards.ts";
 import { problem, problemOf, problemType, type Problem } from "../protocol/problems.ts";
 import { publishBody } from "../protocol/publications.ts";
 import { idempotencyKey } from "../protocol/scalars.ts";
+import { detailsBeforeCalls, refusalBeforeCalls } from "./broken-request.ts";
 import { takesKey, type Route } from "./route.ts";
 import { exampleOf, type Resolve, type Schema } from "./example.ts";
 
@@ -25,7 +26,7 @@ export function describeApi(routes: readonly Route[], version: string): ApiDescr
         clientToken: { type: "http", scheme: "bearer", description: "The token of a client." },
         ...(routes.some(({ access }) => access === "operator") ? operatorSchemes : {}),
       },
-      responses: Object.fromEntries(codes.map((code) => [code, refusalWith([code])])),
+      responses: { ...Object.fromEntries(codes.map((code) => [code, refusalWith([code])])), ...responsesBeforeCalls },
       schemas: itemsOfBatches,
     },
   });
@@ -64,6 +65,7 @@ const about = [
   "The backend API of the gateway. Requests and responses are JSON; times are epoch milliseconds.",
   "Every response has an `X-Request-Id`: the one of the request if it is valid, else a new one; log lines contain it too.",
   "Every response has `RateLimit` and `RateLimit-Policy` headers; `429` and `503` have `Retry-After`.",
+  "Only requests that do not reach a call get none of these: 400 if they are not well-formed, 408, 417 and 431.",
   "With an `Idempotency-Key` header, or `idempotencyKey` in the body, a retried write returns the first response. Calls without that header ignore it.",
 ].join("\n");
 
@@ -116,6 +118,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
       ...Object.fromEntries([...others, ...otherAnswers]),
       ...(route.isRevalidated === true ? { "304": { description: "Not modified." } } : {}),
       ...refusalsOf(route),
+      ...refusalsBeforeCalls,
     },
   };
 }
@@ -190,6 +193,23 @@ function exampleProblem([code = "internal"]: readonly ErrorCode[]): Problem {
   return problemOf(new GatewayError(code, undefined, code === "rate_limited" ? { retryAfterMs: 400 } : {}));
 }
 
+const statusesBeforeCalls = Object.keys(detailsBeforeCalls).map(Number) as (keyof typeof detailsBeforeCalls)[];
+
+const nameBeforeCalls = (status: number): string => `bad_request_${status}`;
+
+/** Of each call; a request that is no well-formed HTTP is answered with 400 in the same way. */
+const refusalsBeforeCalls: Responses = Object.fromEntries(
+  statusesBeforeCalls.map((status) => [`${status}`, { $ref: `#/components/responses/${nameBeforeCalls(status)}` }]),
+);
+
+const responsesBeforeCalls = Object.fromEntries(
+  statusesBeforeCalls.map((status) => {
+    const example = problemOf(refusalBeforeCalls(status), status);
+    const content = { [problemType]: { schema: problem, example } };
+    return [nameBeforeCalls(status), { description: `\`bad_request\`: ${detailsBeforeCalls[status]}`, content }];
+  }),
+);
+
 const health = z
   .strictObject({ status: z.literal("ok").meta({ description: "The process answers." }) })
   .meta({ id: "Health" });
@@ -220,7 +240,13 @@ const operatorPaths = {
 };
 
 function open(operationId: string, summary: string, responses: Responses): ZodOpenApiOperationObject {
-  return { operationId, summary, tags: ["Operators"], security: [], responses };
+  return {
+    operationId,
+    summary,
+    tags: ["Operators"],
+    security: [],
+    responses: { ...responses, ...refusalsBeforeCalls },
+  };
 }
 
 function jsonOf(schema: z.ZodType): ZodOpenApiResponseObject {

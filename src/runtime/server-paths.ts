@@ -29,6 +29,15 @@ export function takePaths(server: Server, prefix: string, handlers: PathHandlers
   return () => giveBack.forEach((each) => each());
 }
 
+/** Puts `accepts` in front of the listeners that the server has; a request that it answers itself goes no further. */
+export function screen(server: Server, accepts: (request: IncomingMessage, response: ServerResponse) => boolean): void {
+  const others = server.listeners("request") as Listener[];
+  server.removeAllListeners("request");
+  server.on("request", (request, response) => {
+    if (accepts(request, response)) for (const listen of others) listen.call(server, request, response);
+  });
+}
+
 interface Taken {
   prefix: string;
   /** Of a request with its response, or of an upgrade with its socket and first bytes. */

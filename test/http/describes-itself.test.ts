@@ -76,7 +76,20 @@ describe("/openapi.json", () => {
   it("explains every code a problem may have", async () => {
     const { api } = await describedApi();
 
-    expect(Object.keys(api.components.responses)).toEqual(Object.keys(errorCatalogue));
+    expect(Object.keys(api.components.responses)).toEqual([
+      ...Object.keys(errorCatalogue),
+      "bad_request_408",
+      "bad_request_417",
+      "bad_request_431",
+    ]);
+  });
+
+  it("names, for each call, what may be answered before it is reached", async () => {
+    const { api } = await describedApi();
+
+    for (const { path, operation } of operationsOf(api))
+      expect([path, ...Object.keys(operation.responses)]).toEqual(expect.arrayContaining([path, "408", "417", "431"]));
+    expect(JSON.stringify(api.components.responses["bad_request_431"])).toContain("larger than 16 KiB");
   });
 
   it("has schemas that accept what the API accepts and answers, and nothing else", async () => {

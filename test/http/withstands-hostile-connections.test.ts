@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { apiKey, publishBody, sendRaw, startHttp } from "./support.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { startGateway } from "../support/gateway.ts";
 import { promised, timed } from "../support/promised.ts";
 
 const body = JSON.stringify(publishBody);
@@ -62,10 +63,8 @@ describe("smuggling", () => {
       `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n\r\n`,
       "200",
     ],
-    ["a request without a Host", `POST /v1/publish HTTP/1.1\r\n${key}${json}Content-Length: 0\r\n\r\n`, "400"],
     ["HTTP/2 without asking", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"],
     ["CONNECT", "CONNECT elsewhere:80 HTTP/1.1\r\nHost: x\r\n\r\n", undefined],
-    ["3,000 headers", `${head}${"X-A: 1\r\n".repeat(3_000)}\r\n`, "431"],
     ["a target of 20,000 characters", `GET /${"a".repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, "431"],
   ])("%s leads nowhere", async (_name, request, status) => {
     const { http } = await startHttp();
@@ -73,6 +72,37 @@ describe("smuggling", () => {
     const answer = await sendRaw(http.port, request);
 
     expect(answersIn(answer)).toEqual(status === undefined ? [] : [`HTTP/1.1 ${status}`]);
+  });
+
+  it.each([
+    ["without a Host", `POST /v1/publish HTTP/1.1\r\n${key}${json}Content-Length: 0\r\n\r\n`, 400],
+    ["that expects more than 100-continue", `${head}Expect: 200-ok\r\nContent-Length: 0\r\n\r\n`, 417],
+    ["with 3,000 headers", `${head}${"X-A: 1\r\n".repeat(3_000)}\r\n`, 431],
+  ])("a request %s gets a problem, and nothing behind it is answered", async (_name, request, status) => {
+    const { http, channels, metrics } = await startHttp();
+
+    const answer = await sendRaw(http.port, request + smuggled);
+
+    expect(answersIn(answer)).toEqual([`HTTP/1.1 ${status}`]);
+    expect(answer).toContain("application/problem+json");
+    expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")))).toMatchObject({ code: "bad_request", status });
+    expect(await metrics.registry.metrics()).toContain(`{route="malformed",status="${status}"`);
+    expect(channels.requests).toEqual([]);
+  });
+
+  it("a Socket.IO client without a Host gets one, too", async () => {
+    const { port } = new URL((await startGateway()).url);
+
+    const answer = await sendRaw(Number(port), "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n\r\n");
+
+    expect(answersIn(answer)).toEqual(["HTTP/1.1 400"]);
+    expect(answer).toContain("Send exactly one Host header.");
+  });
+
+  it("a request of HTTP/1.0 needs no Host", async () => {
+    const { http } = await startHttp();
+
+    expect(answersIn(await sendRaw(http.port, "GET /healthz HTTP/1.0\r\n\r\n"))).toEqual(["HTTP/1.1 200"]);
   });
 
   it("a wrong target of * is not found", async () => {

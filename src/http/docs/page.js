@@ -100,7 +100,9 @@ function toAnswer(api, status, { description, content }) {
 
 /** Each row is what the `type` of a problem points to: `/docs#rate_limited`. */
 function errorsOf(api) {
-  const rows = Object.entries(api.components.responses).map(([code, { description }]) => ({
+  const { ErrorCode } = api.components.schemas;
+  const codes = Object.entries(api.components.responses).filter(([name]) => ErrorCode.enum.includes(name));
+  const rows = codes.map(([code, { description }]) => ({
     id: code,
     cells: [element("code", {}, code), prose(description.replace(/^`\w+`: /, ""))],
   }));
