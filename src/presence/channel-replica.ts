@@ -126,7 +126,9 @@ export class ChannelReplica {
 
   async #readOnce(): Promise<void> {
     const { feed, membership } = this.#deps;
-    if (!this.#isSubscribed) await feed.subscribe(this.#feedKey, (message) => this.#receive(message));
+    // Once closed, the subscription may be another replica's; whoever still waits only reads.
+    if (!this.#isSubscribed && !this.#isClosed)
+      await feed.subscribe(this.#feedKey, (message) => this.#receive(message));
     this.#isSubscribed = true;
     const { nodes, ...read } = await this.#readWhole();
     const dead = await membership.deadAmong([...nodes.keys()]);

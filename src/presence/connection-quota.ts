@@ -140,8 +140,10 @@ export class ConnectionQuota {
 
   /** Writes the held count if the store has another one, or an unknown one, and no handshake waits. */
   #settle(sessionId: string, session: SessionConnections): void {
-    const isSettled = session.unwritten === "nothing" && session.granted === session.held;
-    if (session.requested === 0 && !isSettled) this.#sessions.changed(sessionId, session);
+    const { held, requested, granted, unwritten, writing } = session;
+    // A write that is under way may request a connection for a handshake that has failed since.
+    const isSettled = writing === undefined && unwritten === "nothing" && granted === held;
+    if (requested === 0 && !isSettled) this.#sessions.changed(sessionId, session);
   }
 }
 

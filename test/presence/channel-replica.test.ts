@@ -1,8 +1,10 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createMembersStore } from "../../src/presence/members-store.ts";
 import { ChannelReplica } from "../../src/presence/channel-replica.ts";
+import { createKeys } from "../../src/redis/keys.ts";
 import { createShardedFeed } from "../../src/redis/pubsub/sharded-feed.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { FakeClock, settled } from "../support/fake-clock.ts";
 import { eventually, quietLog, redisWorld } from "../support/world.ts";
 import { toRecord } from "./presence-node.ts";
 
@@ -94,6 +96,44 @@ test("messages of a foreign form do no harm", async () => {
   expect(members()).toEqual({ ada: 1 });
   await replica.reached(await write({ bob: 1 }));
   expect(members()).toEqual({ ada: 1, bob: 1 });
+});
+
+test("one that was closed while it was read leaves the feed to its successor", async () => {
+  const subscriptions: { by: string; confirm: PromiseWithResolvers<void> }[] = [];
+  const create = (by: string) =>
+    new ChannelReplica("chat:a", {
+      store: {
+        read: async () => ({ revision: 0, since: 0, nodes: new Map() }),
+        revision: async () => 0,
+        removeNode: async () => undefined,
+      },
+      feed: {
+        subscribe: () => {
+          const confirm = Promise.withResolvers<void>();
+          subscriptions.push({ by, confirm });
+          return confirm.promise;
+        },
+        unsubscribe: () => undefined,
+        onRestored: () => undefined,
+      },
+      keys: createKeys("test"),
+      membership: { noteSeen: () => undefined, deadAmong: async () => [] },
+      clock: new FakeClock(),
+      log: quietLog,
+      warn: () => undefined,
+      onChanged: () => undefined,
+    });
+  const closed = create("closed");
+  const read = closed.synced();
+  void closed.readAgain();
+  closed.close();
+  void create("successor").synced();
+
+  subscriptions[0]?.confirm.reject(new Error("Command timed out"));
+  await expect(read).rejects.toThrow("Command timed out");
+  await settled();
+
+  expect(subscriptions.map(({ by }) => by)).toEqual(["closed", "successor"]);
 });
 
 test("while the store is away nothing is claimed, and afterwards it is read without being asked", async () => {

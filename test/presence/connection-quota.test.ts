@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { ConnectionQuotaStore } from "../../src/presence/connection-quota-store.ts";
 import { ConnectionQuota } from "../../src/presence/connection-quota.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { FakeClock, settled } from "../support/fake-clock.ts";
 import { seeded } from "../support/random.ts";
 import { eventually, freshPrefix, quietLog } from "../support/world.ts";
 import { startPresenceNode, type PresenceNode } from "./presence-node.ts";
@@ -107,6 +108,35 @@ describe("connections of a user", () => {
 
     expect(requests.at(-1)).toEqual({ requested: 15, outstanding: 15 });
     for (const one of requests) expect(one.requested).toBeLessThanOrEqual(one.outstanding);
+  });
+
+  test("are not kept for a handshake that failed while a write requested one for it", async () => {
+    const clock = new FakeClock();
+    const requests: { requested: number; grant: (granted: number) => void }[] = [];
+    const store: ConnectionQuotaStore = {
+      take: (_userTag, { requested }) =>
+        new Promise((resolve) => {
+          requests.push({ requested, grant: (granted) => resolve({ granted, holders: ["node-2"] }) });
+        }),
+      held: async () => [],
+      removeNodes: async () => undefined,
+    };
+    const heartbeat = Promise.withResolvers<never>();
+    const membership = { ...alone.membership, deadAmongAll: () => heartbeat.promise };
+    const quota = new ConnectionQuota({ ...alone, store, membership, clock }, { connectionsPerUser: 1 });
+    const take = quota.take("ada.1");
+    await settled();
+    requests[0]?.grant(0);
+    await settled();
+    quota.rewriteAll();
+    await clock.advance(50);
+
+    heartbeat.reject(new Error("Connection is closed."));
+    await expect(take).rejects.toThrow("Connection is closed.");
+    requests[1]?.grant(1);
+    await clock.advance(50);
+
+    expect(requests.map(({ requested }) => requested)).toEqual([1, 1, 0]);
   });
 
   test("nobody is refused on account of a node that was killed a moment ago", { timeout: 120_000 }, async () => {
