@@ -67,10 +67,9 @@ local function apply(board, at)
     call('ZADD', ranking, unpack(ranked))
     call('HSET', places, unpack(held))
   end
-  if timestamp >= board.nextTimestamp then
-    markChanged(board, state, touched, timestamp, startsAt, ARGV[6])
-    expireAt(expiryOf(board, ARGV[4]), state, { ranking, places, data })
-  end
+  if timestamp >= board.nextTimestamp then markChanged(board, state, touched, timestamp, startsAt, ARGV[6]) end
+  -- Also a score that changes nothing, such as one that is no record, keeps the board.
+  expireAt(expiryOf(board, ARGV[4]), state, { ranking, places, data })
 
   local answer, filled = { isFirst and 'first' or 'ok', call('ZCARD', ranking) }, 2
   for i = 1, count do

@@ -58,6 +58,22 @@ it("keeps a board for ever that has scores again after it was deleted, or had a 
   expect(await ttls("was brief")).toEqual([-1, -1, -1]);
 });
 
+it("keeps a board while scores are submitted, also such that are no record", async () => {
+  const { leaderboards, commands, keys } = await startBoards({ "*": { mode: "best", ttlSeconds: 1_000 } });
+  const kept = [
+    keys.boardState("b"),
+    keys.boardRanking("b", null),
+    keys.boardPlaces("b", null),
+    keys.boardData("b", null),
+  ];
+  await leaderboards.submit("b", { member: "a", score: 5, data: "1" });
+  for (const key of kept) await commands.expire(key, 10);
+
+  await leaderboards.submit("b", { member: "a", score: 4 });
+
+  for (const key of kept) expect(await commands.ttl(key)).toBeGreaterThan(900);
+});
+
 it("has another version once its scores have expired", async () => {
   const { leaderboards, commands, keys } = await startBoards({ brief: { ttlSeconds: 1 } });
   await leaderboards.submit("brief", { member: "m", score: 1 });
