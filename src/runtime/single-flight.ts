@@ -7,10 +7,11 @@ export class SingleFlight<T> {
   readonly #next = new Map<string, Promise<T>>();
 
   run(key: string, work: () => Promise<T>): Promise<T> {
-    const running = this.#running.get(key);
-    if (running === undefined) return this.#begin(key, work);
+    // First: between the end of a run and the begin of the next, none is running.
     const next = this.#next.get(key);
     if (next !== undefined) return next;
+    const running = this.#running.get(key);
+    if (running === undefined) return this.#begin(key, work);
     const begin = (): Promise<T> => this.#begin(key, work);
     const following = running.then(begin, begin);
     this.#next.set(key, following);
