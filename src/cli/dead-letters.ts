@@ -88,6 +88,6 @@ function toLine({ id, at, code, reason, tries, command }: StoredDeadLetter): str
 const oneLine = (text: string): string => withoutControls(text).slice(0, 400);
 
 function toSentence({ done, missing }: DeadLetterOutcome, what: string): string {
-  const lost = missing.length === 0 ? "" : ` Not found: ${missing.join(", ")}.`;
+  const lost = missing.length === 0 ? "" : ` Not found, or handled by somebody else: ${missing.join(", ")}.`;
   return `${done.length} ${what}.${lost}`;
 }

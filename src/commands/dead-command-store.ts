@@ -24,6 +24,7 @@ export function createDeadCommandStore(
   const stream = keys.deadCommands();
   const add = createDeadLetterAdder(commands, { stream, keys: keys.deadCommandKeys(), max: maxDeadLetters });
   const adder = createCommandAdder({ commands, keys });
+  const sentOnce = (id: string): string => `dead:${id}`;
   const store = createDeadLetterStore({
     commands,
     stream,
@@ -33,8 +34,9 @@ export function createDeadCommandStore(
       return { key, command, code, reason, tries: Number(text("tries")) };
     },
     async resend({ id, command }) {
-      await adder.add(command, { key: `dead:${id}`, forMs: resentSeconds * 1_000 });
+      await adder.add(command, { key: sentOnce(id), forMs: resentSeconds * 1_000 });
     },
+    sentKey: (id) => keys.addedCommand(sentOnce(id)),
   });
   return { ...store, add: (letter) => add({ ...letter, command: letter.command.slice(0, maxCommandLength) }) };
 }

@@ -109,7 +109,7 @@ export interface Keys {
 
   /** Stream of the backends' commands, or another partition of it; no TTL (trimmed as they are performed); a plain name, because backends write to it. */
   commands(partition?: number): string;
-  /** String, present if a command of this name was added; TTL: the deduplication window; tag: in the stream's slot. */
+  /** String, present if a command of this name was added or may not be; TTL: the deduplication window; tag: in the stream's slot. */
   addedCommand(name: string): string;
   /** String, the node that leads the consumer group; TTL: its lease; tag: in the slot of the stream. */
   commandsLease(partition?: number): string;
@@ -164,7 +164,7 @@ export interface Keys {
   webhookAttempts(endpoint: string): string;
   /** String, the number of messages queued for an endpoint. */
   webhookWaiting(endpoint: string): string;
-  /** String, present if the message with this id, or the replay of a dead letter, was accepted; TTL: a day. */
+  /** String, present if the message with this id, or the replay of a dead letter, was accepted or may not be; TTL: a day. */
   webhookAccepted(id: string): string;
   /** Set of the nodes at which an entity is occupied; no TTL (nodes that leave or die are removed). */
   webhookOccupancy(entity: string): string;

@@ -10,6 +10,7 @@ import { createDeliveryQueueStore, parseMessage } from "./delivery-queue-store.t
 export function createDeadWebhookStore({ commands, keys }: { commands: RedisClient; keys: Keys }): DeadLetterStore {
   // Due at once, because this process may not deliver webhooks.
   const queues = createDeliveryQueueStore({ commands, keys }, { leaseMs: 0 });
+  const sentOnce = (id: string): string => `dead:${id}`;
   return createDeadLetterStore({
     commands,
     stream: keys.deadWebhooks(),
@@ -22,7 +23,8 @@ export function createDeadWebhookStore({ commands, keys }: { commands: RedisClie
     },
     async resend({ id, command }) {
       const { endpoint, entity, message } = JSON.parse(command) as Record<"endpoint" | "entity" | "message", string>;
-      await queues.enqueue(entity, parseMessage(message), [endpoint], `dead:${id}`);
+      await queues.enqueue(entity, parseMessage(message), [endpoint], sentOnce(id));
     },
+    sentKey: (id) => keys.webhookAccepted(sentOnce(id)),
   });
 }

@@ -33,7 +33,9 @@ test("dead letters are listed, requeued and discarded from the command line", as
   expect(listed.text).toContain("channel: is required");
   expect(listed.text).toContain("3 in total.");
 
-  expect((await run("replay", letters[0]!.id, "9-9")).text).toBe("1 replayed. Not found: 9-9.");
+  expect((await run("replay", letters[0]!.id, "9-9")).text).toBe(
+    "1 replayed. Not found, or handled by somebody else: 9-9.",
+  );
   expect((await run("remove", letters[1]!.id)).text).toBe("1 removed.");
   expect((await run("replay", "--all")).text).toBe("1 replayed.");
   expect((await run()).text).toBe("There are no dead letters.");

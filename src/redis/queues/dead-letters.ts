@@ -30,8 +30,11 @@ export interface DeadLetterStore {
   find(id: string): Promise<StoredDeadLetter | undefined>;
   remove(id: string): Promise<boolean>;
   count(): Promise<number>;
-  /** Tries again what a dead letter is about; not again within `resentSeconds`. */
+  /** Tries again what a dead letter is about; not again within `resentSeconds`, nor if it was withdrawn. */
   resend(letter: ResentLetter): Promise<void>;
+  /** Prevents a dead letter from being sent from now on; false if it has been. */
+  withdraw(id: string): Promise<boolean>;
+  isWithdrawn(id: string): Promise<boolean>;
 }
 
 type ResentLetter = Pick<StoredDeadLetter, "id" | "command">;
@@ -43,6 +46,8 @@ export interface DeadLetterStoreDeps {
   /** Parses the fields of an entry. */
   parse: (fields: ReadonlyMap<string, string>) => DeadLetter;
   resend: DeadLetterStore["resend"];
+  /** Key of the string that `resend` sets, only if it is absent, in the step that sends. */
+  sentKey: (id: string) => string;
 }
 
 export const maxDeadLetters = 100_000;
@@ -51,7 +56,11 @@ const keyTtlSeconds = 86_400;
 /** Seconds within which a dead letter is sent once, however often it is replayed. */
 export const resentSeconds = 86_400;
 
-export function createDeadLetterStore({ commands, stream, parse, resend }: DeadLetterStoreDeps): DeadLetterStore {
+/** Value of `sentKey` for a dead letter that is not to be sent. */
+const withdrawn = "withdrawn";
+
+export function createDeadLetterStore(deps: DeadLetterStoreDeps): DeadLetterStore {
+  const { commands, stream, parse, resend, sentKey } = deps;
   const toStored = ([id, flat]: [id: string, fields: string[]]): StoredDeadLetter => ({
     id,
     ...parse(new Map(pairsOf(flat))),
@@ -66,6 +75,11 @@ export function createDeadLetterStore({ commands, stream, parse, resend }: DeadL
     remove: async (id) => (await commands.xdel(stream, id)) === 1,
     count: () => commands.xlen(stream),
     resend,
+    async withdraw(id) {
+      const before = await commands.set(sentKey(id), withdrawn, "EX", resentSeconds, "NX", "GET");
+      return before === null || before === withdrawn;
+    },
+    isWithdrawn: async (id) => (await commands.get(sentKey(id))) === withdrawn,
   };
 }
 
@@ -86,10 +100,11 @@ export interface DeadLetters {
   count(): Promise<number>;
   /** The oldest first. */
   list(query?: { after?: string | undefined; limit?: number | undefined }): Promise<StoredDeadLetter[]>;
-  /** Resends and removes the given dead letters; reports those that do not exist. */
+  /** Resends and removes the given dead letters; reports those that do not exist or that somebody else removes. */
   replay(ids: readonly string[]): Promise<DeadLetterOutcome>;
   /** Replays all that exist now. */
   replayAll(): Promise<DeadLetterOutcome>;
+  /** Reports those that do not exist or that somebody else replays. */
   remove(ids: readonly string[]): Promise<DeadLetterOutcome>;
 }
 
@@ -109,7 +124,16 @@ export function createDeadLetters(store: DeadLetterStore): DeadLetters {
     const letter = await store.find(id);
     if (letter === undefined) return false;
     await store.resend(letter);
-    return store.remove(id);
+    return !(await store.isWithdrawn(id)) && store.remove(id);
+  }
+
+  /**
+   * Of a replay and a removal at the same moment one succeeds, and for the other the dead letter is missing. One that was
+   * resent by a replay that was cut off is removed by the next replay.
+   */
+  async function removeOne(id: string): Promise<boolean> {
+    if ((await store.find(id)) === undefined) return false;
+    return (await store.withdraw(id)) && store.remove(id);
   }
 
   async function each(ids: readonly string[], act: (id: string) => Promise<boolean>): Promise<DeadLetterOutcome> {
@@ -133,6 +157,6 @@ export function createDeadLetters(store: DeadLetterStore): DeadLetters {
     list: ({ after, limit = pageSize } = {}) => store.list({ after, limit }),
     replay: (ids) => each(ids, replayOne),
     replayAll: async () => each(await allIds(), replayOne),
-    remove: (ids) => each(ids, (id) => store.remove(id)),
+    remove: (ids) => each(ids, removeOne),
   };
 }
