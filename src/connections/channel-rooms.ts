@@ -1,6 +1,7 @@
 import type { Socket } from "socket.io";
 import type { Connection } from "./connection.ts";
 import { closing } from "../protocol/closings.ts";
+import { GatewayError, isTemporary } from "../protocol/errors.ts";
 
 export interface ChannelRoomsDeps {
   /** Whether a room is named as a channel of a configured kind. */
@@ -8,7 +9,7 @@ export interface ChannelRoomsDeps {
   isSubscribed: (connection: Connection, channel: string) => boolean;
   subscribe: (connection: Connection, channel: string) => Promise<unknown>;
   unsubscribe: (connection: Connection, channel: string) => Promise<unknown>;
-  report: (place: "room.join" | "room.leave", error: unknown, details: { channels: readonly string[] }) => void;
+  report: (place: "room.join" | "room.leave", error: unknown, details: { channel: string }) => void;
 }
 
 /**
@@ -33,7 +34,11 @@ export class ChannelRooms {
       join: (rooms: string | string[]): Promise<void> | void => {
         const joined = join(rooms);
         const channels = [rooms].flat().filter(isChannel);
-        return channels.length === 0 ? joined : this.#subscribe(connection, channels).then(() => joined);
+        if (channels.length === 0) return joined;
+        const subscribed = this.#subscribeAll(connection, channels, leave).then(() => joined);
+        // An app that does not await it must not end by it: the log tells.
+        subscribed.catch(() => undefined);
+        return subscribed;
       },
       leave: (room: string): Promise<void> | void => {
         const left = leave(room);
@@ -42,33 +47,45 @@ export class ChannelRooms {
     });
   }
 
-  async #subscribe(connection: Connection, channels: readonly string[]): Promise<void> {
-    const { isSubscribed, subscribe } = this.#deps;
+  /** Rejects if a channel is refused; its room is left then. */
+  async #subscribeAll(
+    connection: Connection,
+    channels: readonly string[],
+    leave: (room: string) => unknown,
+  ): Promise<void> {
     // Its client may not have answered the close yet, and nothing would end the subscription.
     if (!connection.isOpen) return;
     // A recovered connection is subscribed already.
-    const missing = channels.filter((channel) => !isSubscribed(connection, channel));
-    const join = (): Promise<unknown> => Promise.all(missing.map((channel) => subscribe(connection, channel)));
-    await this.#perform(connection, join, (error) => this.#deps.report("room.join", error, { channels: missing }));
+    const missing = channels.filter((channel) => !this.#deps.isSubscribed(connection, channel));
+    await Promise.all(missing.map((channel) => this.#subscribe(connection, channel, leave)));
   }
 
-  #unsubscribe(connection: Connection, channel: string): Promise<void> {
-    const leave = (): Promise<unknown> => this.#deps.unsubscribe(connection, channel);
-    return this.#perform(connection, leave, (error) => this.#deps.report("room.leave", error, { channels: [channel] }));
-  }
-
-  /** Never rejects. If it fails, the connection starts anew, because its app relies on its rooms. */
-  async #perform(
-    connection: Connection,
-    change: () => Promise<unknown>,
-    report: (error: unknown) => void,
-  ): Promise<void> {
+  async #subscribe(connection: Connection, channel: string, leave: (room: string) => unknown): Promise<void> {
     try {
-      await change();
+      await this.#deps.subscribe(connection, channel);
     } catch (error) {
-      if (!connection.isOpen) return;
-      report(error);
-      connection.close(closing("internal"));
+      if (!isRefusal(error)) return this.#failed(connection, "room.join", error, channel);
+      if (connection.isOpen) this.#deps.report("room.join", error, { channel });
+      leave(channel);
+      throw error;
     }
   }
+
+  async #unsubscribe(connection: Connection, channel: string): Promise<void> {
+    try {
+      await this.#deps.unsubscribe(connection, channel);
+    } catch (error) {
+      this.#failed(connection, "room.leave", error, channel);
+    }
+  }
+
+  /** The connection starts anew, because its app relies on its rooms. */
+  #failed(connection: Connection, place: "room.join" | "room.leave", error: unknown, channel: string): void {
+    if (!connection.isOpen) return;
+    this.#deps.report(place, error, { channel });
+    connection.close(closing("internal"));
+  }
 }
+
+/** Whether joining again would be answered alike. */
+const isRefusal = (error: unknown): error is GatewayError => error instanceof GatewayError && !isTemporary(error.code);

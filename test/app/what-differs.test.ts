@@ -1,5 +1,6 @@
 import { Adapter } from "socket.io-adapter";
 import { expect, inject, onTestFinished, test } from "vitest";
+import type { GatewayError } from "../../src/protocol/errors.ts";
 import { connectClient } from "../support/gateway.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { eventually, quietLog } from "../support/world.ts";
@@ -113,17 +114,26 @@ test("an event that is refused by a limit is named in the log, with the limit, o
   ]);
 });
 
-test("joining a channel that cannot be joined closes the connection, and the log names the channel", async () => {
+test("joining a channel that does not exist fails, for an app that awaits it; the connection and its other rooms stay", async () => {
   const { lines, log } = keptLog();
-  const gateway = await embed({ log });
-  gateway.io.on("connection", (socket) => socket.on("follow", () => socket.join("order:7")));
+  const gateway = await embed({ log, channels: { chat: { deliver: "event" } } });
+  gateway.io.on("connection", (socket) => {
+    void socket.join("order:7");
+    socket.on("follow", async (room: string[], done: (answer: unknown) => void) =>
+      done(await Promise.resolve(socket.join(room)).catch(({ code }: GatewayError) => [code, ...socket.rooms])),
+    );
+  });
   await gateway.listen(0, "127.0.0.1");
   const ann = await join(gateway, "ann");
 
-  ann.emit("follow");
+  const answer = await ann.emitWithAck("follow", ["order:8", "chat:1", "cellar"]);
 
-  await eventually(() => expect(ann.events.at(-1)).toMatchObject(["closing", { code: "internal" }]));
-  expect(lines).toMatchObject([{ place: "room.join", channels: ["order:7"], err: { code: "forbidden" } }]);
+  expect(answer).toEqual(["forbidden", ann.id, "user:ann", "chat:1", "cellar"]);
+  const heard = new Promise((resolve) => ann.once("said", resolve));
+  gateway.io.to("chat:1").emit("said", "Hi.");
+  expect(await heard).toBe("Hi.");
+  expect(ann.events.filter(([event]) => event === "closing")).toEqual([]);
+  expect(lines[0]).toMatchObject({ place: "room.join", channel: "order:7", err: { code: "forbidden" } });
 });
 
 test("a client of another parser is disconnected, and the log says why", async () => {
