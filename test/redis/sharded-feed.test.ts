@@ -5,7 +5,7 @@ import { slotOf } from "../../src/redis/slots.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { owned } from "../support/owned.ts";
 import { startStore, type StoreLab } from "../support/store-lab.ts";
-import { eventually, freshPrefix, quietLog } from "../support/world.ts";
+import { eventually, freshPrefix, quietLog, redisWorld } from "../support/world.ts";
 
 /** A feed that writes down what it hears and how often it was restored, and somebody to publish. */
 async function startFeed(address: RedisAddress) {
@@ -124,6 +124,19 @@ test("subscriptions that end at once end with few commands", async () => {
 });
 
 describe("the feed on a Cluster that changes", () => {
+  test("a subscription that ends before its connection is open does not begin", async () => {
+    const { redis, prefix } = await redisWorld();
+    const feed = createShardedFeed({ subscriber: redis.connection("subscriber"), clock: systemClock });
+    const [ended, other] = [`${prefix}:ended`, `${prefix}:other`];
+    const subscribed = feed.subscribe(ended, () => undefined);
+
+    feed.unsubscribe(ended);
+    await Promise.all([subscribed, feed.subscribe(other, () => undefined)]);
+
+    const commands = redis.connection("commands");
+    expect([await commands.spublish(other, "now"), await commands.spublish(ended, "too late")]).toEqual([1, 0]);
+  });
+
   test("follows a slot to another master", async () => {
     const store = owned(await startStore("cluster"));
     const { follow, publish, heard, keyOf, restorations } = await startFeed(store.address);

@@ -58,6 +58,8 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
   readonly #shards: Shards;
   readonly #clock: Clock;
   readonly #subscriptions = new Map<string, FeedSubscription>();
+  /** Those that wait for their shard's first connection. */
+  readonly #unconnected = new Map<string, FeedSubscription>();
   readonly #listeners: (() => void)[] = [];
   /** Settles when the shard was ready for the first time. */
   readonly #connected = new WeakMap<Redis, Promise<void>>();
@@ -88,20 +90,27 @@ class FeedOverShards implements ShardedFeed, FeedConnections {
     const slot = this.#shards.haveSlots ? slotOf(key) : 0;
     const shard = this.#shards.of(slot);
     if (shard === undefined) return Promise.reject(closedError());
-    const isConnected = shard.status === "ready";
-    const subscribe = (): Promise<void> => this.#subscribeAt(shard, key, { slot, onMessage, shard });
-    return isConnected
-      ? subscribe()
-      : within(subscribeTimeoutMs, this.#connected.get(shard), this.#clock).then(subscribe);
+    const subscription = { slot, onMessage, shard };
+    if (shard.status === "ready") return this.#subscribeAt(shard, key, subscription);
+    this.#unconnected.set(key, subscription);
+    return within(subscribeTimeoutMs, this.#connected.get(shard), this.#clock)
+      .then(() => (this.#isUnconnected(key, subscription) ? this.#subscribeAt(shard, key, subscription) : undefined))
+      .finally(() => this.#isUnconnected(key, subscription) && this.#unconnected.delete(key));
+  }
+
+  #isUnconnected(key: string, subscription: FeedSubscription): boolean {
+    return this.#unconnected.get(key) === subscription;
   }
 
   #subscribeAt(shard: Redis, key: string, subscription: FeedSubscription): Promise<void> {
+    this.#unconnected.delete(key);
     if (shard.status !== "ready") return Promise.reject(closedError());
     this.#subscriptions.set(key, subscription);
     return this.#batchers.get(shard)?.(key) ?? Promise.resolve();
   }
 
   unsubscribe(key: string): void {
+    this.#unconnected.delete(key);
     const subscription = this.#subscriptions.get(key);
     if (subscription === undefined) return;
     this.#subscriptions.delete(key);
