@@ -24,6 +24,8 @@ export interface RecoveryRecord {
    * earlier versions. What a later command has ended may still be among them.
    */
   asOf: string;
+  /** What the app has given to the socket (`connections/socket-state.ts`). Omitted if nothing. */
+  socketState?: string | undefined;
 }
 
 export interface FoundRecord extends RecoveryRecord {
@@ -40,11 +42,21 @@ export interface TakenRecord {
   takes: number;
   /** The last deliveries of the previous owner, if it released the record with them. */
   trail: DeliveryTrail | undefined;
+  /** An owner from whom it was taken, and who may still write its trail and the last state of its socket; '' if none. */
+  leaving: string;
   /**
    * As it was taken. Undefined if it was not: because somebody else has taken it meanwhile, or because Redis may have lost
    * part of it, and then only its owner can rewrite it.
    */
   record: RecoveryRecord | undefined;
+}
+
+/** What an owner leaves to the next one. */
+export interface LeftBehind {
+  /** Omit if it is not needed. */
+  trail?: DeliveryTrail | undefined;
+  /** '' if the socket has none; omit to leave what is recorded. */
+  socketState?: string;
 }
 
 /**
@@ -58,6 +70,8 @@ export interface RecoveryRecordStore {
   keep(privateId: string, owner: string, channel: string, start: StoredStart): Promise<boolean>;
   /** Returns false like `keep`. */
   drop(privateId: string, owner: string, channel: string): Promise<boolean>;
+  /** '' if the socket has no state. Returns false like `keep`. */
+  setState(privateId: string, owner: string, state: string): Promise<boolean>;
   find(privateId: string): Promise<FoundRecord | undefined>;
   /**
    * Rewrites the whole record, because Redis may have lost part of it. `takes` is the result of `take`, initially 0.
@@ -66,12 +80,14 @@ export interface RecoveryRecordStore {
   /** `takes`: how often it had been taken when it was found. Undefined if there is no record. */
   take(privateId: string, owner: string, takes: number): Promise<TakenRecord | undefined>;
   /**
-   * The connection is gone and may come back. Returns false if the record belongs to another owner or is gone;
-   * `trail` is stored even if it was taken just before. `asOf` as in the record.
+   * The connection is gone and may come back. Returns false if the record belongs to another owner or is gone; what it
+   * leaves is stored even if it was taken just before. `asOf` as in the record.
    */
-  release(privateId: string, owner: string, asOf: string, trail?: DeliveryTrail): Promise<boolean>;
-  /** What `release` wrote after another owner took the record. */
+  release(privateId: string, owner: string, asOf: string, left?: LeftBehind): Promise<boolean>;
+  /** The trail that `release` wrote after another owner took the record. */
   findTrail(privateId: string): Promise<DeliveryTrail | undefined>;
+  /** The state that this owner wrote when it left, '' for none; undefined as long as it has not. */
+  findLastState(privateId: string, leaving: string): Promise<string | undefined>;
   /** The connection is gone for good. */
   end(privateId: string, owner: string): Promise<void>;
   /** Deletes the record, whoever owns it. */
@@ -117,6 +133,7 @@ export function createRecoveryRecordStore(
     keep: (privateId, owner, channel, start) =>
       change(privateId, owner, "keep", livingTtl, [channelField + channel, toText(start)]),
     drop: (privateId, owner, channel) => change(privateId, owner, "drop", livingTtl, [channelField + channel]),
+    setState: (privateId, owner, state) => change(privateId, owner, "state", livingTtl, [state]),
     async find(privateId) {
       const fields = await commands.hgetall(keys.recoveryRecord(privateId));
       const record = toRecord(fields);
@@ -125,12 +142,21 @@ export function createRecoveryRecordStore(
     async take(privateId, owner, known) {
       const reply = await takeScript.run([keys.recoveryRecord(privateId)], [owner, livingTtl, known]);
       if (!Array.isArray(reply)) return undefined;
-      const [before, left, takes, fields, trail] = reply as [string, string, number, string[], string];
-      return { before, left, takes, trail: toTrail(trail), record: toRecord(fromPairs(fields)) };
+      const [before, left, takes, pairs, trail] = reply as [string, string, number, string[], string];
+      const fields = fromPairs(pairs);
+      return { before, left, takes, trail: toTrail(trail), leaving: fields.before ?? "", record: toRecord(fields) };
     },
-    release: (privateId, owner, asOf, trail) =>
-      change(privateId, owner, "release", windowSeconds, trail === undefined ? [asOf] : [asOf, JSON.stringify(trail)]),
+    release: (privateId, owner, asOf, { trail, socketState } = {}) =>
+      change(privateId, owner, "release", windowSeconds, [
+        asOf,
+        trail === undefined ? "" : JSON.stringify(trail),
+        ...(socketState === undefined ? [] : [socketState]),
+      ]),
     findTrail: async (privateId) => toTrail((await commands.hget(keys.recoveryRecord(privateId), "trail")) ?? ""),
+    async findLastState(privateId, leaving) {
+      const [before, state] = await commands.hmget(keys.recoveryRecord(privateId), "before", "socketState");
+      return before === leaving ? undefined : (state ?? "");
+    },
     async end(privateId, owner) {
       await change(privateId, owner, "end", windowSeconds, []);
     },
@@ -161,8 +187,9 @@ function toStart(text: string): StoredStart {
 const toTrail = (text: string): DeliveryTrail | undefined =>
   text === "" ? undefined : (JSON.parse(text) as DeliveryTrail);
 
-function toFields({ holder, starts, asOf }: RecoveryRecord): string[] {
+function toFields({ holder, starts, asOf, socketState = "" }: RecoveryRecord): string[] {
   const fields = ["holder", JSON.stringify(holder), "asOf", asOf];
+  if (socketState !== "") fields.push("socketState", socketState);
   for (const [channel, position] of starts) fields.push(channelField + channel, toText(position));
   return fields;
 }
@@ -179,5 +206,6 @@ function toRecord(fields: Record<string, string>): RecoveryRecord | undefined {
   for (const [field, value] of Object.entries(fields)) {
     if (field.startsWith(channelField)) starts.set(field.slice(channelField.length), toStart(value));
   }
-  return { holder: JSON.parse(fields.holder) as RecordOwner, starts, asOf: fields.asOf ?? "" };
+  const { asOf = "", socketState } = fields;
+  return { holder: JSON.parse(fields.holder) as RecordOwner, starts, asOf, socketState };
 }

@@ -46,6 +46,10 @@ export interface Connection extends Subscriber, ConnectionInfo {
   /** Joins the Socket.IO room of the channel, so that events from @socket.io/redis-emitter reach this connection. */
   join(channel: string): void;
   leave(channel: string): void;
+  /** Of a Socket.IO socket; undefined if they are not known. */
+  readonly rooms?: Iterable<unknown> | undefined;
+  /** What the app has set as the socket's data. */
+  readonly data?: unknown;
   /** Stops reading from the client's network socket (WebSocket only) until `resumeReading`. */
   pauseReading(): void;
   resumeReading(): void;

@@ -29,9 +29,9 @@ export class DisconnectedSessions<Handle extends { owner: string }> {
     this.#windowMs = windowMs;
   }
 
-  /** Remembers a session that has subscriptions. */
+  /** Remembers a session that has anything to recover. */
   add(session: DisconnectedSession<Handle>): void {
-    if (session.record.starts.size === 0) return;
+    if (session.record.starts.size === 0 && session.record.socketState === undefined) return;
     const now = this.#clock.monotonic();
     this.#byOwner.set(session.handle.owner, { session, until: now + this.#windowMs });
     if (now >= this.#sweepAt) this.#dropOutdated(now);

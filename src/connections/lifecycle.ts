@@ -198,9 +198,12 @@ export class ConnectionLifecycle {
     const active: ActiveConnection = { requests, transport: conn.transport.name };
     this.#deps.registry.add(connection);
     this.#active.set(connection, active);
-    (socket.recovered ? this.#counters.recovered : this.#counters.accepted).inc();
+    (restored !== undefined ? this.#counters.recovered : this.#counters.accepted).inc();
     metrics.connections.inc({ transport: active.transport });
-    this.#deps.log.debug(logFieldsOf(connection, active), socket.recovered ? "recovered a connection" : "connected");
+    this.#deps.log.debug(
+      logFieldsOf(connection, active),
+      restored !== undefined ? "recovered a connection" : "connected",
+    );
     if (active.transport === "polling") conn.once("upgrade", () => this.#countUpgrade(connection, active));
   }
 

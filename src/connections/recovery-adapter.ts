@@ -8,8 +8,9 @@ import type { SessionRecovery, RecoveryAttempt } from "./session-recovery.ts";
 import { refusalOf } from "../commands/refusal.ts";
 import type { ErrorReporter } from "./error-reporter.ts";
 import type { AuthenticatedConnection } from "./handshake.ts";
-import type { SocketConnection } from "./socket-connection.ts";
-import { engineSocketOf, startNewSession } from "./socket-io.ts";
+import { connectionOf, type SocketConnection } from "./socket-connection.ts";
+import { engineSocketOf, freeId, reportUnrestored, startNewSession } from "./socket-io.ts";
+import { rememberRooms, stateOf } from "./socket-state.ts";
 
 /** A connection whose session was resumed before Socket.IO confirms it to the client. */
 export interface ResumedConnection {
@@ -21,7 +22,7 @@ export interface ResumedConnection {
 export type ReturningClient = Pick<Connection, "id" | "identity">;
 
 export interface RecoveryAdapterDeps {
-  recovery: Pick<SessionRecovery, "find" | "restore" | "abandon" | "windowMs">;
+  recovery: Pick<SessionRecovery, "find" | "restore" | "abandon" | "windowMs" | "roomsChanged" | "socketStateOf">;
   /** The authenticated client of a socket. */
   authenticatedOf: (socket: Socket) => AuthenticatedConnection | undefined;
   connect: (socket: Socket, authenticated: AuthenticatedConnection) => SocketConnection;
@@ -39,7 +40,8 @@ export class RecoveryAdapter {
   readonly #deps: RecoveryAdapterDeps;
   /** By the `data` of the socket that Socket.IO makes of it. */
   readonly #attempts = new WeakMap<object, RecoveryAttempt | FailedLookup>();
-  readonly #resumed = new WeakMap<Socket, ResumedConnection>();
+  /** By the id of the socket, until that is connected. */
+  readonly #resumed = new Map<string, ResumedConnection & { socket: Socket }>();
 
   constructor(deps: RecoveryAdapterDeps) {
     this.#deps = deps;
@@ -47,14 +49,40 @@ export class RecoveryAdapter {
 
   /** Extends the given adapter, or Socket.IO's in-memory one, with session recovery. */
   adapter(make: ServerOptions["adapter"] | undefined): ServerOptions["adapter"] {
-    const restoreSession = (privateId: string, offset: string): Promise<object | null> => this.#find(privateId, offset);
     const Room = (make ?? Adapter) as new (namespace: Namespace) => Adapter;
+    const forMain = (adapter: Adapter, namespace: Namespace): Adapter => this.#forMain(adapter, namespace);
     // Socket.IO calls it with `new`, so it cannot be an arrow function.
     return function (namespace: Namespace) {
+      const adapter = new Room(namespace);
       // Channels, which are what is recovered, belong to the main namespace.
-      const restore = namespace.name === "/" ? restoreSession : () => Promise.resolve(null);
-      return Object.assign(new Room(namespace), { persistSession: () => undefined, restoreSession: restore });
+      return namespace.name === "/" ? forMain(adapter, namespace) : Object.assign(adapter, withoutRecovery);
     };
+  }
+
+  #forMain(adapter: Adapter, { sockets }: Namespace): Adapter {
+    const [addAll, del] = [adapter.addAll.bind(adapter), adapter.del.bind(adapter)];
+    const changed = (id: string, rooms: Iterable<unknown>): void => {
+      const socket = sockets.get(id);
+      const connection = socket && connectionOf(socket);
+      if (connection !== undefined) this.#deps.recovery.roomsChanged(connection, rooms);
+    };
+    return Object.assign(adapter, {
+      restoreSession: (privateId: string, offset: string) => this.#find(privateId, offset),
+      persistSession({ sid, rooms }: { sid: string; rooms: string[] }) {
+        const socket = sockets.get(sid);
+        if (socket !== undefined) rememberRooms(socket, rooms);
+      },
+      addAll(id: string, rooms: Set<string>) {
+        const added = addAll(id, rooms);
+        changed(id, rooms);
+        return added;
+      },
+      del(id: string, room: string) {
+        const deleted = del(id, room);
+        changed(id, [room]);
+        return deleted;
+      },
+    });
   }
 
   /** Namespace middleware; runs after the handshake's. */
@@ -89,9 +117,9 @@ export class RecoveryAdapter {
 
   /** Returns the resumed connection of a socket, once. */
   complete(socket: Socket): ResumedConnection | undefined {
-    if (!socket.recovered) return undefined;
-    const resumed = this.#resumed.get(socket);
-    this.#resumed.delete(socket);
+    const resumed = this.#resumed.get(socket.id);
+    if (resumed?.socket !== socket) return undefined;
+    this.#resumed.delete(socket.id);
     return resumed;
   }
 
@@ -117,17 +145,41 @@ export class RecoveryAdapter {
     const restored = await this.#deps.recovery.restore(connection, attempt, () => conn.readyState !== "open");
     this.#deps.onRecovery?.(connection, attempt.timestamp, restored);
     if (typeof restored === "string") return false;
-    this.#resumed.set(socket, { connection, restored });
+    this.#closePrevious(socket);
+    this.#resumed.set(socket.id, { socket, connection, restored });
     // Disconnected again before `complete`: nothing else would clean up.
     if (conn.readyState !== "open") this.#abandon(socket);
-    else conn.once("close", () => this.#abandon(socket));
+    else {
+      conn.once("close", () => this.#abandon(socket));
+      restoreRooms(socket, restored.positions.keys(), this.#deps.recovery.socketStateOf(connection));
+    }
     return true;
   }
 
   #abandon(socket: Socket): void {
     const resumed = this.complete(socket);
-    if (resumed !== undefined) this.#deps.recovery.abandon(resumed.connection);
+    if (resumed === undefined) return;
+    this.#deps.recovery.abandon(resumed.connection);
+    freeId(socket);
   }
+
+  /** One that this node has of the same client: otherwise it would take the rooms of its id with it later. */
+  #closePrevious({ nsp, id }: Socket): void {
+    for (const previous of [nsp.sockets.get(id), this.#resumed.get(id)?.socket])
+      if (previous !== undefined) engineSocketOf(previous).close(true);
+  }
+}
+
+const withoutRecovery = { persistSession: () => undefined, restoreSession: () => Promise.resolve(null) };
+
+/** For the app: in its middleware already, as by Socket.IO itself. */
+function restoreRooms(socket: Socket, channels: Iterable<string>, recorded: string): void {
+  void socket.join([...channels]);
+  if (recorded === "") return;
+  const state = stateOf(recorded);
+  if (state === undefined) return reportUnrestored(socket);
+  void socket.join(state.rooms as string[]);
+  socket.data = state.data;
 }
 
 /** Looking up the session failed. */

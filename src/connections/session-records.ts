@@ -8,15 +8,19 @@ import type { Subscriber } from "../channels/subscribers.ts";
 import type { Control } from "../cluster/control.ts";
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
+import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
 import { WriteBehind } from "../runtime/write-behind.ts";
 import type { Connection } from "./connection.ts";
 import { DisconnectedSessions } from "./disconnected-sessions.ts";
+import { hasData, recordedStateOf } from "./socket-state.ts";
 
 export interface SessionRecordsDeps {
   store: RecoveryRecordStore;
   channels: Pick<Channels, "startsOf" | "trailOf">;
   /** Whether the channel has state. */
   hasState: (channel: string) => boolean;
+  /** Whether a room is named as a channel of a configured kind. */
+  isChannel: (room: unknown) => boolean;
   control: Pick<Control, "fence" | "performed">;
   clock: Clock;
   log: Logger;
@@ -43,11 +47,16 @@ export interface RecoveryHandle {
   isPersisted: boolean;
   /** Its client has reconnected elsewhere. */
   isReplaced?: boolean;
+  /** What is recorded of its socket's rooms and data (`socket-state.ts`). Absent from most, to save its memory. */
+  socketState?: string;
 }
 
 /** Milliseconds between two batches of rewritten records, and max records per batch. */
 const rewritePaceMs = 10;
 const recordsAtOnce = 500;
+/** The same for states of sockets, which are compared with what is recorded before. */
+const statePaceMs = 10;
+const statesAtOnce = 100;
 
 /**
  * The records of this node's sessions: of open connections, and for a while of those that were cut off, because Redis may lose a
@@ -61,6 +70,9 @@ export class SessionRecords implements RecoveryRecords {
   readonly #connections = new Map<string, Connection>();
   readonly #disconnected: DisconnectedSessions<RecoveryHandle>;
   readonly #rewrites: WriteBehind;
+  /** Sockets whose state may have changed. */
+  readonly #states: WriteBehind;
+  readonly #warn: PacedWarnings;
   #cancelRenewal: Cancel | undefined;
 
   constructor(deps: SessionRecordsDeps, options: SessionRecordsOptions) {
@@ -75,6 +87,11 @@ export class SessionRecords implements RecoveryRecords {
       { write, mayWrite: () => control.fence.isOpen, clock, log },
       { description: "connection records", intervalMs: rewritePaceMs, batchSize: recordsAtOnce },
     );
+    this.#states = new WriteBehind(
+      { write: (owners) => this.#recordStates(owners), mayWrite: () => control.fence.isOpen, clock, log },
+      { description: "rooms and data of sockets", intervalMs: statePaceMs, batchSize: statesAtOnce },
+    );
+    this.#warn = createPacedWarnings(log, { everyMs: 60_000, now: () => clock.monotonic() });
   }
 
   start(): void {
@@ -83,12 +100,13 @@ export class SessionRecords implements RecoveryRecords {
       store
         .renew([...this.#handles.values()].map(({ privateId }) => privateId))
         .catch((error: unknown) => log.warn({ err: error }, "renewing connection records failed"));
+      this.#checkStates();
     });
   }
 
   async stop(): Promise<void> {
     this.#cancelRenewal?.();
-    await this.#rewrites.stop();
+    await Promise.all([this.#rewrites.stop(), this.#states.stop()]);
   }
 
   of(subscriber: Subscriber): RecoveryHandle | undefined {
@@ -102,7 +120,12 @@ export class SessionRecords implements RecoveryRecords {
 
   persist(connection: Connection): Promise<unknown> | undefined {
     const handle = this.#handles.get(connection.subscriber);
-    if (handle === undefined || handle.isPersisted) return undefined;
+    if (handle === undefined) return undefined;
+    // A recovered connection, which the app may have changed since.
+    if (handle.isPersisted) {
+      this.#states.add(handle.owner);
+      return undefined;
+    }
     handle.isPersisted = true;
     return this.#deps.store.begin(handle.privateId, handle.owner, this.#recordOf(connection, handle));
   }
@@ -123,12 +146,13 @@ export class SessionRecords implements RecoveryRecords {
     const record = this.#recordOf(connection, handle);
     this.#handles.delete(connection.subscriber);
     this.#connections.delete(handle.owner);
-    const { privateId, owner, startPosition: beginning, isReplaced = false } = handle;
+    const { privateId, owner, startPosition: beginning, isReplaced = false, socketState } = handle;
     const trail = beginning && channels.trailOf(connection.subscriber, beginning);
     if (mayReturn && !isReplaced && handle.isPersisted) this.#disconnected.add({ handle, record, trail });
     if (!mayReturn && !isReplaced) return store.end(privateId, owner);
     // If another connection has taken it over, that connection's node is responsible for the record.
-    if (!(await store.release(privateId, owner, record.asOf, trail))) this.#disconnected.delete(owner);
+    const left = { trail, ...((socketState !== undefined || handle.takes > 0) && { socketState: socketState ?? "" }) };
+    if (!(await store.release(privateId, owner, record.asOf, left))) this.#disconnected.delete(owner);
   }
 
   /** Deletes the records of a user's disconnected clients. Resolves to their number. */
@@ -163,11 +187,64 @@ export class SessionRecords implements RecoveryRecords {
     for (const owner of [...this.#connections.keys(), ...this.#disconnected.owners()]) this.#rewrites.add(owner);
   }
 
-  #recordOf({ id, identity, subscriber }: Connection, { firstTimestamp }: RecoveryHandle): RecoveryRecord {
+  /** Rooms of a socket have changed. */
+  roomsChanged({ id, subscriber }: Connection, rooms: Iterable<unknown>): void {
+    const handle = this.#handles.get(subscriber);
+    if (handle?.isPersisted !== true) return;
+    for (const room of rooms) if (room !== id && !this.#deps.isChannel(room)) return this.#states.add(handle.owner);
+  }
+
+  /** Nothing tells when data changes. */
+  #checkStates(): void {
+    for (const [owner, connection] of this.#connections) {
+      const recorded = this.#handles.get(connection.subscriber)?.socketState;
+      if (recorded !== undefined || hasData(connection.data)) this.#states.add(owner);
+    }
+  }
+
+  async #recordStates(owners: readonly string[]): Promise<void> {
+    await Promise.all(owners.map((owner) => this.#recordState(owner)));
+    // There may be as many as connections, and nothing to write.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async #recordState(owner: string): Promise<void> {
+    const connection = this.#connections.get(owner);
+    const handle = connection && this.#handles.get(connection.subscriber);
+    if (handle?.isPersisted !== true) return;
+    const state = this.#stateOf(connection as Connection, handle);
+    if (state === (handle.socketState ?? "")) return;
+    if (!(await this.#deps.store.setState(handle.privateId, owner, state))) return this.#rewriteOne(owner);
+    handle.socketState = state;
+  }
+
+  /** As it is to be recorded. What it was at last if that is not known any more. */
+  #stateOf({ id, identity, rooms, data }: Connection, { socketState = "" }: RecoveryHandle): string {
+    if (rooms === undefined) return socketState;
+    const live = [...rooms].filter((room) => room !== id && !this.#deps.isChannel(room));
+    const { text, problem } = recordedStateOf(live, data);
+    if (problem !== undefined && text !== socketState)
+      this.#warn(
+        { problem, userId: identity.userId },
+        "rooms and data of a socket cannot be recorded; if its client comes back, socket.recovered is false",
+      );
+    return text;
+  }
+
+  #recordOf(connection: Connection, handle: RecoveryHandle): RecoveryRecord {
+    const state = this.#stateOf(connection, handle);
+    if (state !== (handle.socketState ?? "")) handle.socketState = state;
+    const { id, identity, subscriber } = connection;
     return {
-      holder: { socketId: id, userId: identity.userId, sessionId: identity.sessionId, timestamp: firstTimestamp },
+      holder: {
+        socketId: id,
+        userId: identity.userId,
+        sessionId: identity.sessionId,
+        timestamp: handle.firstTimestamp,
+      },
       starts: withTokens(this.#deps.channels.startsOf(subscriber), identity),
       asOf: this.#deps.control.performed,
+      ...(state !== "" && { socketState: state }),
     };
   }
 
@@ -193,7 +270,7 @@ export class SessionRecords implements RecoveryRecords {
     const { privateId, takes } = each.handle;
     await Promise.all([
       store.rewrite(privateId, owner, takes, each.record),
-      store.release(privateId, owner, each.record.asOf, each.trail),
+      store.release(privateId, owner, each.record.asOf, { trail: each.trail }),
     ]);
   }
 }

@@ -44,6 +44,10 @@ export interface SessionRecovery {
   open(connection: Connection, privateId: string): void;
   /** Stores the session, including subscriptions made since `open`; later changes are stored as they happen. */
   persist(connection: Connection): Promise<unknown> | undefined;
+  /** Rooms of a connection's socket have changed; they are recorded soon. */
+  roomsChanged(connection: Connection, rooms: Iterable<unknown>): void;
+  /** What the socket of a restored connection had (`socket-state.ts`); '' if nothing. */
+  socketStateOf(connection: Connection): string;
   /** The timestamp up to which the client has received everything; it sends this back to recover. */
   timestampOf(connection: Connection): number;
   /** A restored connection has ended before Socket.IO confirmed it. */
@@ -92,9 +96,10 @@ const nodeOf = (name: string): string => name.slice(0, name.lastIndexOf("/"));
 /** Larger than the clock difference of two shards, and than the duration of a gap repair. */
 const clusterMarginMicros = 10_000_000;
 
-/** Max milliseconds to wait for the delivery trail of the previous node, and the poll interval. */
-const maxTrailWaitMs = 1_000;
-const trailPollMs = 20;
+/** Max milliseconds to wait for what the previous node leaves, and the poll interval; for the state it grows. */
+const maxLeavingWaitMs = 1_000;
+const leavingPollMs = 20;
+const maxLeavingPollMs = 100;
 /** Backoff while the previous node rewrites an incomplete record; doubles each time. */
 const firstRewriteWaitMs = 100;
 const lastRewriteWaitMs = 1_600;
@@ -142,19 +147,36 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     timestamp: number,
   ): Promise<PositionMap | undefined> {
     const node = taken.before.slice(0, taken.before.indexOf("|"));
-    const deadline = clock.monotonic() + maxTrailWaitMs;
+    const deadline = clock.monotonic() + maxLeavingWaitMs;
     let { trail } = taken;
     while (trail === undefined && deps.control.living.includes(node) && clock.monotonic() < deadline) {
-      await sleep(clock, trailPollMs);
+      await sleep(clock, leavingPollMs);
       trail = await store.findTrail(privateId);
     }
     return trail && positionsAt(trail, timestamp);
   }
 
+  /**
+   * The state of the client's socket. A previous connection that was still open knows it best: its node writes it when it
+   * closes that connection. If that takes too long, as it was recorded last.
+   */
+  async function lastStateOf(privateId: string, { leaving, record }: TakenRecord): Promise<string> {
+    const recorded = record?.socketState;
+    if (recorded === undefined) return "";
+    const deadline = clock.monotonic() + maxLeavingWaitMs;
+    for (let waitMs = leavingPollMs; leaving !== "" && isLiving(leaving); waitMs *= 2) {
+      await sleep(clock, Math.min(waitMs, maxLeavingPollMs));
+      const last = await store.findLastState(privateId, leaving);
+      if (last !== undefined) return last;
+      if (clock.monotonic() >= deadline) break;
+    }
+    return recorded;
+  }
+
   /** Nothing was delivered, so the next attempt needs the trail. */
   function releaseAfterError(privateId: string, owner: string, { trail, record }: TakenRecord, error: unknown): never {
     store
-      .release(privateId, owner, record?.asOf ?? "", trail)
+      .release(privateId, owner, record?.asOf ?? "", { trail })
       .catch((fault: unknown) => log.warn({ err: fault }, "a record was not released"));
     throw error;
   }
@@ -225,12 +247,14 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
       if (!(timestamp >= holder.timestamp - margin)) return "the client's offset is from before its session";
       const channelTokens = tokensOf(starts, clock.now());
       if (channelTokens.size > 0) connection.identity = { ...identity, channelTokens };
+      const lastState = lastStateOf(privateId, taken).catch(() => taken.record?.socketState ?? "");
       const read = options.isCluster ? await positionsOf(privateId, taken, timestamp) : undefined;
       const restored = await deps.channels
         .restore(subscriber, connection.identity, starts, timestamp - margin, read)
         .catch((error: unknown) => releaseAfterError(privateId, owner, taken, error));
       if (restored === undefined) return "a missed publication is no longer kept, or a channel is no longer allowed";
       const { missed, deliveryCount, positions } = restored;
+      const socketState = await lastState;
       records.add(connection, {
         privateId,
         owner,
@@ -240,6 +264,7 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
         firstTimestamp: holder.timestamp,
         takes: taken.takes,
         isPersisted: true,
+        ...(socketState !== "" && { socketState }),
       });
       return restored;
     },
@@ -271,6 +296,10 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     },
 
     persist: (connection) => records.persist(connection),
+
+    roomsChanged: (connection, rooms) => records.roomsChanged(connection, rooms),
+
+    socketStateOf: ({ subscriber }) => records.of(subscriber)?.socketState ?? "",
 
     timestampOf: ({ subscriber }) =>
       Math.max(records.of(subscriber)?.timestamp ?? 0, deps.channels.timestampOf(subscriber)),

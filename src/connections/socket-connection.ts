@@ -16,6 +16,7 @@ import {
   hasBinary,
   sendBinaryRequest,
 } from "./socket-io.ts";
+import { rememberRooms, roomsOf } from "./socket-state.ts";
 import { renameUser } from "./socket-user.ts";
 
 /** Shared by all connections of a node. */
@@ -92,6 +93,14 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
 
   get userId(): string {
     return this.#identity.userId;
+  }
+
+  get rooms(): Iterable<unknown> | undefined {
+    return roomsOf(this.#socket);
+  }
+
+  get data(): unknown {
+    return this.#socket.data;
   }
 
   set identity(identity: Identity) {
@@ -259,8 +268,12 @@ export class SocketConnection implements AppConnection, ConnectionOwner {
    * Both wait a moment for the send queue.
    */
   #disconnect(mayReturn: boolean): void {
-    // Not the socket's own, which closes this connection.
-    if (!mayReturn) Socket.prototype.disconnect.call(this.#socket, !this.#leavesOthers);
+    if (!mayReturn) {
+      // One that was replaced leaves them to the next.
+      rememberRooms(this.#socket, [...this.#socket.rooms]);
+      // Not the socket's own, which closes this connection.
+      Socket.prototype.disconnect.call(this.#socket, !this.#leavesOthers);
+    }
     this.#conn.close();
   }
 }

@@ -126,6 +126,17 @@ export function startNewSession(socket: Socket): void {
   waiting.set(id, socket);
 }
 
+/** A socket whose client left before it was connected: the client's next socket has its id. */
+export function freeId(socket: Socket): void {
+  const { _preConnectSockets: waiting } = partsOf(socket).nsp;
+  if (waiting.get(socket.id) === socket) waiting.delete(socket.id);
+  socket.nsp.adapter.delAll(socket.id);
+  Object.assign(socket, { id: randomId() });
+}
+
+/** Tells the app that it has to set up the socket as a new one, although its client is recovered. */
+export const reportUnrestored = (socket: Socket): void => void Object.assign(socket, { recovered: false });
+
 /** Returns the id for a packet that requests an acknowledgement; `onAnswer` is called at most once. */
 export function expectAcknowledgement(socket: Socket, onAnswer: (...args: unknown[]) => void): number {
   allowAcknowledgement(socket);

@@ -209,7 +209,11 @@ function createNodeRecovery(
   const options = { windowSeconds: config.recovery.windowSeconds, renewEverySeconds, isCluster: store.isCluster };
   const records = createRecoveryRecordStore(store, options);
   const hasState = (channel: string): boolean => kinds.of(channel).state;
-  const recovery = createSessionRecovery({ store: records, channels, hasState, control, clock, log }, options);
+  const isChannel = (room: unknown): boolean => kinds.has(room);
+  const recovery = createSessionRecovery(
+    { store: records, channels, hasState, isChannel, control, clock, log },
+    options,
+  );
   for (const type of recoveryCommandTypes) control.on(type, (command) => recovery.perform(command));
   // Redis may have lost its last writes.
   runsOf(store.commands).onNewRun(() => recovery.rewriteAll());

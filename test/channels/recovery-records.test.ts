@@ -85,16 +85,66 @@ test("what an owner delivered last reaches the next one, whether it left first o
   const trail = (after: number) => ({ after, channels: [{ name: "chat:1", epoch: "e", start: 1, end: 2 }], sent: [] });
   await store.begin("client", "first", { holder, starts: new Map(), asOf: "7-0" });
 
-  await store.release("client", "first", "8-0", trail(1));
+  await store.release("client", "first", "8-0", { trail: trail(1) });
   const record = { asOf: "8-0" };
   expect(await store.take("client", "second", 0)).toMatchObject({ before: "", takes: 1, trail: trail(1), record });
 
   expect(await store.take("client", "third", 1)).toMatchObject({ before: "second", takes: 2, trail: undefined });
-  await store.release("client", "first", "8-0", trail(1));
+  await store.release("client", "first", "8-0", { trail: trail(1) });
   expect(await store.findTrail("client")).toBeUndefined();
-  await store.release("client", "second", "8-0", trail(2));
+  await store.release("client", "second", "8-0", { trail: trail(2) });
   expect(await store.findTrail("client")).toEqual(trail(2));
   expect(await store.take("client", "fourth", 2)).toMatchObject({ before: "third", takes: 3, trail: undefined });
+});
+
+describe("the state of a socket", () => {
+  const holder = { socketId: "socket", userId: "ada", sessionId: "session", timestamp: 7 };
+  const record = (socketState?: string) => ({ holder, starts: new Map(), asOf: "7-0", socketState });
+
+  async function recordStore() {
+    const { redis, keys } = await redisWorld();
+    const commands = redis.connection("commands");
+    return createRecoveryRecordStore({ commands, keys }, { windowSeconds: 60, renewEverySeconds: 60 });
+  }
+
+  test("is in the record from its beginning, follows its changes, and is there when its owner has left", async () => {
+    const store = await recordStore();
+    await store.begin("client", "first", record("a"));
+    expect(await store.find("client")).toMatchObject({ socketState: "a" });
+
+    expect(await store.setState("client", "first", "b")).toBe(true);
+    expect(await store.setState("client", "another", "c")).toBe(false);
+    expect(await store.find("client")).toMatchObject({ socketState: "b" });
+    await store.rewrite("client", "first", 0, record("d"));
+    await store.release("client", "first", "8-0");
+    expect(await store.take("client", "second", 0)).toMatchObject({ leaving: "", record: { socketState: "d" } });
+
+    await store.release("client", "second", "8-0", { socketState: "e" });
+    expect(await store.take("client", "third", 1)).toMatchObject({ record: { socketState: "e" } });
+    await store.setState("client", "third", "");
+    expect((await store.find("client"))?.socketState).toBeUndefined();
+  });
+
+  test("is written by an owner from whom the record was taken, once, until its next owner has written its own", async () => {
+    const store = await recordStore();
+    await store.begin("client", "first", record("a"));
+    expect(await store.take("client", "second", 0)).toMatchObject({ leaving: "first", record: { socketState: "a" } });
+    expect(await store.findLastState("client", "first")).toBeUndefined();
+
+    expect(await store.release("client", "first", "8-0", { socketState: "b" })).toBe(false);
+    expect(await store.findLastState("client", "first")).toBe("b");
+    await store.release("client", "first", "8-0", { socketState: "late" });
+    expect(await store.find("client")).toMatchObject({ socketState: "b" });
+
+    expect(await store.take("client", "third", 1)).toMatchObject({ leaving: "second" });
+    await store.release("client", "second", "8-0", { socketState: "" });
+    expect(await store.findLastState("client", "second")).toBe("");
+
+    expect(await store.take("client", "fourth", 2)).toMatchObject({ leaving: "third" });
+    await store.setState("client", "fourth", "own");
+    await store.release("client", "third", "8-0", { socketState: "late" });
+    expect(await store.find("client")).toMatchObject({ socketState: "own" });
+  });
 });
 
 test("a record that was taken after it was read is not handed over", async () => {

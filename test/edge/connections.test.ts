@@ -260,6 +260,8 @@ it("begins a new session for a client whose record cannot be read, and logs why"
     },
     restore: async () => "unused",
     abandon: () => undefined,
+    roomsChanged: () => undefined,
+    socketStateOf: () => "",
   };
   const edge = await startEdge({ log, recovery });
   const client = stockClient(edge.url, {

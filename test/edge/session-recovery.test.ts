@@ -6,7 +6,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { quietLog } from "../support/world.ts";
 
 const holder = { socketId: "s", userId: "ada", sessionId: "session", timestamp: 1 };
-const incomplete = { before: "n1/1|7", left: "", takes: 0, trail: undefined, record: undefined };
+const incomplete = { before: "n1/1|7", left: "", takes: 0, trail: undefined, leaving: "", record: undefined };
 const complete: TakenRecord = { ...incomplete, takes: 1, record: { holder, starts: new Map(), asOf: "" } };
 const found = { holder, starts: new Map(), asOf: "", takes: 0 };
 
@@ -22,12 +22,16 @@ interface Surroundings {
   living?: readonly string[];
   command?: (command: { owners: unknown[] }) => Promise<unknown>;
   hasLeft: () => boolean;
+  findLastState?: () => Promise<string | undefined>;
 }
 
 /** An attempt to recover at the node `n1`. */
-function restore({ clock, take, living = [], command = async () => ({}), hasLeft }: Surroundings) {
+const restore = (surroundings: Surroundings) => restoreState(surroundings).restored;
+
+/** The same with what the socket gets back. */
+function restoreState({ clock, take, living = [], command = async () => ({}), hasLeft, findLastState }: Surroundings) {
   const deps = {
-    store: { take },
+    store: { take, findLastState },
     channels: { restore: () => Promise.resolve({ missed: [], positions: new Map(), deliveryCount: 0, timestamp: 1 }) },
     control: { incarnation: "n1/2", living, command },
     hasState: () => false,
@@ -36,7 +40,8 @@ function restore({ clock, take, living = [], command = async () => ({}), hasLeft
   } as unknown as SessionRecoveryDeps;
   const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster: false });
   const connection = { identity: holder, subscriber: {}, close: () => undefined } as unknown as Connection;
-  return recovery.restore(connection, { privateId: "p", timestamp: 1, record: found }, hasLeft);
+  const restored = recovery.restore(connection, { privateId: "p", timestamp: 1, record: found }, hasLeft);
+  return { restored, stateOf: () => recovery.socketStateOf(connection) };
 }
 
 /** A store whose record is incomplete until its node has rewritten it, at a node that lost its lease in an outage. */
@@ -118,4 +123,32 @@ test("an attempt whose client is there goes on from an earlier attempt that took
 
   expect(await restored).toMatchObject({ missed: [] });
   expect(replaced).toEqual(["n2/1|3"]);
+});
+
+/** A record that was taken from a node that lives, whose last state of the socket comes after some time. */
+function startWithState({ comesAfterMs = 0, living = ["n2/1"] }: { comesAfterMs?: number; living?: string[] }) {
+  const clock = new FakeClock();
+  const comesAt = clock.monotonic() + comesAfterMs;
+  const record = { holder, starts: new Map(), asOf: "", socketState: "recorded" };
+  const take = async (): Promise<TakenRecord> => ({ ...complete, before: "n2/1|3", leaving: "n2/1|3", record });
+  const findLastState = async () => (clock.monotonic() >= comesAt ? "last" : undefined);
+  const attempt = { clock, take, living, hasLeft: () => false, findLastState };
+  return { clock, ...restoreState(attempt) };
+}
+
+test.each([
+  ["as it was when the previous connection ended, which its node writes", { comesAfterMs: 300 }, "last"],
+  [
+    "as it was recorded if the node of the previous connection does not write it in time",
+    { comesAfterMs: 9_000 },
+    "recorded",
+  ],
+  ["as it was recorded if that node is gone", { living: [] }, "recorded"],
+])("a socket gets its state back %s", async (_how, surroundings, state) => {
+  const { clock, restored, stateOf } = startWithState(surroundings);
+
+  await pass(clock, 4_000);
+
+  expect(await restored).toMatchObject({ missed: [] });
+  expect(stateOf()).toBe(state);
 });
