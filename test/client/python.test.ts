@@ -93,6 +93,24 @@ describe.skipIf(python === undefined)("Python", () => {
     expect(lines("lost")).toEqual([]);
   });
 
+  test("a client whose channel has lost publications is told, and goes on; one that may not read it is told, too", async () => {
+    const { lines, publish, gateway } = await startReader();
+    const subscribers = async () =>
+      (await gateway.call("GET", "/v1/channels?prefix=news:python")).body.channels[0]?.subscribers;
+    await eventually(async () => expect(await subscribers()).toBe(1));
+    await publish(1);
+    await eventually(() => expect(lines("publication")).toEqual(expectedUpTo(1)));
+
+    await gateway.call("DELETE", "/v1/channels/news:python/history");
+    await eventually(() => expect(lines("lost")).toEqual([expect.stringContaining("reload your state")]));
+    await publish(2);
+
+    await eventually(() => expect(lines("publication").at(-1)).toMatch(/^publication \d+ 2$/));
+    await gateway.call("POST", "/v1/users/ada/unsubscribe", { channel: "news:python" });
+    await eventually(() => expect(lines("lost")[1]).toContain("forbidden"));
+    expect(lines("publication")).toHaveLength(2);
+  });
+
   test("the example publishes over HTTP, once for a retry, and reports refusals by code", async () => {
     const { url, call } = await startGateway();
     const folder = join(repository, "examples/python-publisher");
