@@ -6,6 +6,7 @@ import { gatherCrowd } from "../support/crowd.ts";
 import { startNodeProcess, type NodeProcess } from "../support/node-process.ts";
 import { promised } from "../support/promised.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
+import { openView, rowsOf } from "./console-page.ts";
 import { buildDemo, launch, printIfFailed } from "./demo-page.ts";
 
 /**
@@ -26,12 +27,6 @@ const maxSearchMs = connections > 1_000 ? 1_500 : 5_000;
 const secret = "admin-secret-of-at-least-thirty-two-bytes";
 const many = { capacity: 1_000_000, refillPerSecond: 1_000_000 };
 const file = { channels: { chat: { subscribe: "public" } }, limits: { handshakes: many } };
-
-const rowsOf = (page: Page, table: string) => page.getByRole("table", { name: table }).locator("tbody tr");
-const openView = async (page: Page, title: string): Promise<void> => {
-  await page.getByRole("navigation").getByRole("link", { name: title, exact: true }).click();
-  await page.getByRole("heading", { name: title, level: 1 }).waitFor();
-};
 
 async function startNodes(): Promise<NodeProcess[]> {
   const prefix = freshPrefix();

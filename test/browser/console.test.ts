@@ -4,14 +4,13 @@ import { chromiumPath } from "../../scripts/needs.ts";
 import { startGateway, type TestGateway } from "../support/gateway.ts";
 import { startNodeProcess } from "../support/node-process.ts";
 import { eventually, freshPrefix, redisWorld } from "../support/world.ts";
-import { buildDemo, launch, printIfFailed, startMs } from "./demo-page.ts";
+import { openConsole as openConsoleIn, openView, operators, rowsOf, type Role } from "./console-page.ts";
+import { buildDemo, launch, startMs } from "./demo-page.ts";
 
 const executablePath = chromiumPath();
 if (executablePath === undefined)
   console.error("CHROMIUM IS MISSING: the operator console is not tested in a browser.");
 
-const secrets = { admin: "admin-secret-of-at-least-thirty-two-bytes", viewer: "viewer-secret-of-at-least-thirty-two" };
-const operators = `ada:${secrets.admin}:admin,vic:${secrets.viewer}:viewer`;
 const file = { channels: { chat: { subscribe: "public" }, private: { subscribe: "granted" } } };
 
 const startNode = (nodeId: string, prefix: string): Promise<TestGateway> =>
@@ -25,39 +24,8 @@ describe.skipIf(executablePath === undefined)("the operator console in a browser
   }, startMs);
   afterAll(() => browser?.close());
 
-  /** Fails the test if the page has errors or asks any other host. */
-  async function openConsole(
-    url: string,
-    role: keyof typeof secrets,
-    options: BrowserContextOptions = {},
-  ): Promise<Page> {
-    const context = await browser.newContext(options);
-    context.setDefaultTimeout(60_000);
-    const page = await context.newPage();
-    const trouble: string[] = [];
-    page.on("pageerror", (error) => trouble.push(String(error)));
-    page.on("console", (message) => {
-      if (message.type() === "error" && !/status of (401|403|409|503)/.test(message.text()))
-        trouble.push(message.text());
-    });
-    page.on("request", (request) => void (request.url().startsWith(url) || trouble.push(`asked ${request.url()}`)));
-    onTestFinished(async ({ task }) => {
-      await printIfFailed(task, page);
-      await context.close();
-      expect(trouble).toEqual([]);
-    });
-    await page.goto(`${url}/console/`);
-    await page.getByLabel("Name").fill(role === "admin" ? "ada" : "vic");
-    await page.getByLabel("Secret").fill(secrets[role]);
-    await page.keyboard.press("Enter");
-    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
-    return page;
-  }
-  const openView = async (page: Page, title: string): Promise<void> => {
-    await page.getByRole("navigation").getByRole("link", { name: title, exact: true }).click();
-    await page.getByRole("heading", { name: title, level: 1 }).waitFor();
-  };
-  const rowsOf = (page: Page, table: string) => page.getByRole("table", { name: table }).locator("tbody tr");
+  const openConsole = (url: string, role: Role, options?: BrowserContextOptions): Promise<Page> =>
+    openConsoleIn(browser, url, role, options);
 
   test("answers where somebody is connected and why she was refused, and an admin acts with an audit line", async () => {
     const prefix = freshPrefix();
