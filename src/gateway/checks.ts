@@ -15,6 +15,8 @@ export function createChecks(
     redis: async () => {
       const { refusal } = redis.availability;
       if (refusal !== undefined) return { status: "failing", note: `Redis refuses writes: ${refusal}` };
+      const why = redis.availability.diagnosis?.why;
+      if (why !== undefined) return { status: "failing", note: `Redis cannot be used: ${why}` };
       const answer = await commands.ping().catch(() => undefined);
       return answer === "PONG" ? { status: "ok" } : { status: "failing", note: "Redis does not answer" };
     },

@@ -2,7 +2,7 @@ import type { Config } from "../config.ts";
 import { ConfigError } from "../config/problems.ts";
 import type { RedisAddress } from "../redis/addresses.ts";
 import type { RedisClient } from "../redis/connections.ts";
-import { isDenied } from "../redis/outage.ts";
+import { diagnosisOf, isDenied } from "../redis/outage.ts";
 
 /** Subscribed by the Socket.IO adapter. Redis compares patterns with ACL rules literally. */
 const adapterChannels = [{ name: "REDIS_URL", channel: "socket.io#/#*" }];
@@ -27,13 +27,7 @@ export async function checkChannelRights({ bridges }: Config, subscriber: RedisC
 const lacking = (channel: string): string =>
   `the Redis user may not subscribe to ${channel}: add &${channel} to its ACL rule (see docs/settings.md)`;
 
-/** What to do if Redis refuses writes, by the first word of its reply. */
-const remedies: Record<string, string> = {
-  OOM: "free memory or raise its maxmemory",
-  NOREPLICAS: "connect the replicas that its min-replicas-to-write asks for",
-  MISCONF: "make its disk writable, or see why its last save failed in its log",
-  READONLY: "name the primary instead of this replica",
-};
+const refusesWrites = /^(?:OOM|NOREPLICAS|MISCONF|READONLY) /;
 
 /** Rethrows a startup error; if Redis refused a command it becomes a ConfigError that says which, where, and what to do. */
 export function explainRefusal(error: unknown, { redis }: Config): never {
@@ -41,7 +35,7 @@ export function explainRefusal(error: unknown, { redis }: Config): never {
   const name = redis?.topology === "sentinel" ? "REDIS_SENTINELS" : "REDIS_URL";
   const what = command === undefined ? "" : ` for ${command.name.toUpperCase()}`;
   const at = redis === undefined ? "" : ` at ${hostsOf(redis)}`;
-  const remedy = remedies[/^[A-Z]+/.exec(message ?? "")?.[0] ?? ""];
+  const remedy = refusesWrites.test(message ?? "") ? diagnosisOf(message)?.remedy : undefined;
   if (remedy !== undefined)
     throw new ConfigError([{ name, message: `Redis${at} refuses writes, ${message}: ${remedy}` }]);
   if (!isDenied(error)) throw error;

@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import { isOutage, isTimeout, whyWritesAreRefused } from "./outage.ts";
+import { diagnosisOf, isOutage, isTimeout, whyWritesAreRefused, type Diagnosis } from "./outage.ts";
 
 export interface AvailabilityDeps {
   /** The address of Redis, for log lines. */
@@ -87,6 +87,11 @@ export class Availability {
     if (isInformative) this.#logOutage(kind, outage);
   }
 
+  /** What is wrong with a Redis that answers, but cannot be used for anything; undefined if nothing is, or nothing is known. */
+  get diagnosis(): Diagnosis | undefined {
+    return diagnosisOf(this.#outages.get("away")?.reason);
+  }
+
   stop(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -107,9 +112,10 @@ export class Availability {
     const now = this.#deps.clock.monotonic();
     const { since, reason, loggedAt } = outage;
     if (loggedAt !== undefined && now - loggedAt < repeatMs) return;
-    const { address } = this.#deps;
-    if (loggedAt === undefined) this.#deps.log.warn({ address, reason }, messages[kind].started);
-    else this.#deps.log.warn({ address, reason, seconds: secondsOf(now - since) }, messages[kind].ongoing);
+    const { address, log } = this.#deps;
+    const fields = { address, reason: withoutScript(reason), remedy: diagnosisOf(reason)?.remedy };
+    if (loggedAt === undefined) log.warn(fields, messages[kind].started);
+    else log.warn({ ...fields, seconds: secondsOf(now - since) }, messages[kind].ongoing);
     outage.loggedAt = now;
   }
 
@@ -137,6 +143,9 @@ export class Availability {
 }
 
 const secondsOf = (ms: number): number => Math.round(ms / 100) / 10;
+
+/** Redis adds which script was refused, by a digest. */
+const withoutScript = (reason: string): string => reason.replace(/ script: \w{40}, on @user_script:\d+\.$/, "");
 
 /** A Cluster reports that no node answered, with the error of one of them. */
 function reasonOf(error: Error & { lastNodeError?: Error | null }): string {

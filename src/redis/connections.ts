@@ -5,6 +5,7 @@ import { systemClock, type Clock } from "../runtime/clock.ts";
 import { Availability } from "./availability.ts";
 import { describeAddress, endpointOptions, seedsOf, type EndpointOptions, type RedisAddress } from "./addresses.ts";
 import { instrument, type RedisMetrics } from "./instrumentation.ts";
+import { isDenied } from "./outage.ts";
 import { addressOf } from "./slots.ts";
 import { writeTogether } from "./write-together.ts";
 
@@ -27,7 +28,7 @@ export interface RedisConnections {
   readonly address: RedisAddress;
   readonly isCluster: boolean;
   /** Whether Redis is reachable and accepts writes. */
-  readonly availability: Pick<Availability, "refusal">;
+  readonly availability: Pick<Availability, "refusal" | "diagnosis">;
   /** The connection of this role, opened on first use and closed by `close`; `number` distinguishes several of one role. */
   connection(role: RedisRole, number?: number): RedisClient;
   /** Reopens all connections except `commands` that were ready before `moment`, on `performance`'s clock. */
@@ -57,7 +58,9 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
 
   async function isReachable(): Promise<boolean> {
     const areReady = [...open.values()].every(({ status }) => status === "ready");
-    return areReady && (await connection("commands").ping()) === "PONG";
+    if (areReady) return (await connection("commands").ping()) === "PONG";
+    if (await isLoading(connection("commands"))) availability.connectionFailed(new Error(loadingReply));
+    return false;
   }
 
   function connection(role: RedisRole, number = 0): RedisClient {
@@ -66,12 +69,12 @@ export function createRedisConnections(options: RedisConnectionsOptions): RedisC
     if (known !== undefined) return known;
     const client = connect(address, role, roleOptions(role, nodeId));
     if (client instanceof Redis) writeTogether(client);
-    const failFast = {
-      timeoutMs: commandTimeoutMs,
-      // One that was in flight when all were closed is no outage, whose checks would open a connection.
-      onFailure: (error: unknown) => isClosed || availability.commandFailed(error),
-    };
-    instrument(client, role, { metrics, blocks: role === "blocking", ...(retryingRoles.has(role) ? {} : failFast) });
+    // One that was in flight when all were closed is no outage, whose checks would open a connection.
+    const onFailure = (error: unknown) => isClosed || availability.commandFailed(error);
+    const failures = retryingRoles.has(role)
+      ? { onFailure: (error: unknown) => isDenied(error) && onFailure(error) }
+      : { timeoutMs: commandTimeoutMs, onFailure };
+    instrument(client, role, { metrics, blocks: role === "blocking", ...failures });
     client.on("error", (error: Error) => {
       log.debug({ role, reason: error.message }, "redis connection error");
       if (!isClosed) availability.connectionFailed(error);
@@ -205,10 +208,13 @@ function connectCluster(
   return new Cluster(seedsOf(urls), clusterOptions);
 }
 
+const tooLate = (ms: number): string =>
+  `Redis was not ready within ${ms} ms: it does not answer, or is still loading its data (redis-cli PING tells)`;
+
 async function answered(client: RedisClient, timeoutMs: number): Promise<void> {
   if (client.status !== "ready") {
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`redis did not answer within ${timeoutMs} ms`)), timeoutMs);
+      const timer = setTimeout(() => reject(new Error(tooLate(timeoutMs))), timeoutMs);
       client.once("ready", () => {
         clearTimeout(timer);
         resolve();
@@ -216,6 +222,13 @@ async function answered(client: RedisClient, timeoutMs: number): Promise<void> {
     });
   }
   await client.ping();
+}
+
+const loadingReply = "LOADING Redis is loading the dataset in memory";
+
+/** Connected, but not ready: the client library waits in silence until the server has loaded its data. */
+async function isLoading(client: RedisClient): Promise<boolean> {
+  return client instanceof Redis && client.status === "connect" && /^loading:1/m.test(await client.info("persistence"));
 }
 
 /** Calls `restored` whenever a connection that broke is ready again; on a Cluster, one to any of its nodes. */

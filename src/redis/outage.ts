@@ -1,25 +1,67 @@
 /**
- * True if a command failed because Redis is unreachable, loading, or not the primary: the same command may succeed later.
- * Any other failure is a bug.
+ * True if a command failed because Redis is unreachable, loading, not the primary, or refuses it to its user: the same
+ * command may succeed later. Any other failure is a bug.
  */
 export function isOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (outageNames.has(error.name)) return true;
-  if (error.name === "ReplyError") return outageReplies.test(error.message);
+  if (error.name === "ReplyError") return outageReplies.test(error.message) || lacksRight(error);
   return ("syscall" in error && typeof error.syscall === "string") || outageMessages.test(error.message);
 }
 
-/** Why Redis refuses writes, as a readable reason; undefined for other failures. */
-export function whyWritesAreRefused(failure: unknown): string | undefined {
-  const text = failure instanceof Error ? failure.message : failure;
-  if (typeof text !== "string") return undefined;
-  return Object.entries(writeRefusals).find(([word]) => text.startsWith(`${word} `))?.[1];
+/** What is wrong with a Redis that answers, and what an operator can do. */
+export interface Diagnosis {
+  why: string;
+  remedy: string;
 }
 
+/** Why Redis refuses writes, as a readable reason; undefined for other failures. */
+export const whyWritesAreRefused = (failure: unknown): string | undefined => diagnose(failure, writeRefusals)?.why;
+
+/** Undefined if nothing more is known than the failure itself. */
+export const diagnosisOf = (failure: unknown): Diagnosis | undefined =>
+  diagnose(failure, writeRefusals) ?? diagnose(failure, unusable);
+
+function diagnose(failure: unknown, known: Readonly<Record<string, Diagnosis>>): Diagnosis | undefined {
+  const text = failure instanceof Error ? failure.message : failure;
+  if (typeof text !== "string") return undefined;
+  return Object.entries(known).find(([words]) => text.startsWith(`${words} `))?.[1];
+}
+
+const denied: Diagnosis = {
+  why: "its user may not run a command",
+  remedy: "give it the ACL rule in docs/settings.md",
+};
+
+/** By the first words of a reply. */
 const writeRefusals = {
-  OOM: "it is out of memory",
-  NOREPLICAS: "too few replicas are in sync",
-  MISCONF: "it cannot write to its disk",
+  OOM: { why: "it is out of memory", remedy: "free memory or raise its maxmemory" },
+  NOREPLICAS: {
+    why: "too few replicas are in sync",
+    remedy: "connect the replicas that its min-replicas-to-write asks for",
+  },
+  MISCONF: {
+    why: "it cannot write to its disk",
+    remedy: "make its disk writable, or see why its last save failed in its log",
+  },
+  NOPERM: denied,
+  "ERR ACL failure": denied,
+  "ERR The user executing the script": denied,
+};
+
+const rejected: Diagnosis = {
+  why: "it rejects the user or password",
+  remedy: "set REDIS_USERNAME and REDIS_PASSWORD to what Redis accepts, and restart the node",
+};
+
+const unusable = {
+  READONLY: {
+    why: "it is a read-only replica",
+    remedy: "name the primary instead of this replica, unless a failover is under way",
+  },
+  LOADING: { why: "it is loading its data", remedy: "wait until it has loaded, or see its log" },
+  WRONGPASS: rejected,
+  NOAUTH: rejected,
 };
 
 /** True if Redis did not reply in time; the command may have been executed. */
@@ -28,7 +70,11 @@ export const isTimeout = (error: unknown): boolean =>
 
 /** True if the Redis user may not run the command, also if a script ran it. */
 export const isDenied = (error: unknown): boolean =>
-  error instanceof Error && /^(?:NOPERM|ERR ACL failure)\b/.test(error.message);
+  error instanceof Error && diagnose(error, writeRefusals) === denied;
+
+/** Checks of the server can do without these commands. */
+const lacksRight = (error: Error): boolean =>
+  isDenied(error) && !/'(?:info|time|cluster\b.*)' command/.test(error.message);
 
 /** Errors of ioredis: connection closed, retries exhausted, no node of a Cluster answered. */
 const outageNames = new Set(["AbortError", "MaxRetriesPerRequestError", "ClusterAllFailedError"]);

@@ -12,16 +12,24 @@ test.each([
   replyError("CLUSTERDOWN Hash slot not served"),
   replyError("READONLY You can't write against a read only replica."),
   Object.assign(new Error("write EPIPE"), { syscall: "write" }),
+  replyError("NOPERM this user has no permissions to run the 'evalsha' command"),
+  replyError(
+    "ERR The user executing the script can't run this command or subcommand script: 0489, on @user_script:22.",
+  ),
 ])("the store is away for the time being: %s", (error) => {
   expect(isOutage(error)).toBe(true);
 });
 
-test.each([replyError("ERR wrong number of arguments"), new TypeError("x is not a function"), "Connection is closed."])(
-  "is a mistake, and no outage: %s",
-  (error) => {
-    expect(isOutage(error)).toBe(false);
-  },
-);
+test.each([
+  replyError("ERR wrong number of arguments"),
+  // Which the checks of the server can do without.
+  replyError("NOPERM this user has no permissions to run the 'info' command"),
+  replyError("NOPERM User gateway has no permissions to run the 'cluster|slots' command"),
+  new TypeError("x is not a function"),
+  "Connection is closed.",
+])("is a mistake, and no outage: %s", (error) => {
+  expect(isOutage(error)).toBe(false);
+});
 
 const forbidden = new GatewayError("forbidden");
 

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { openClient } from "../support/gateway.ts";
 import { startNodeProcess, type NodeProcess } from "../support/node-process.ts";
 import { owned } from "../support/owned.ts";
 import { startRedisProcess } from "../support/redis-process.ts";
 import { eventually, freshPrefix } from "../support/world.ts";
 
-type Line = Record<"msg" | "level" | "address" | "reason", string> & { seconds?: number; closed?: number };
+type Line = Record<"msg" | "level" | "address" | "reason" | "remedy", string> & { seconds?: number; closed?: number };
 
 /** What a node has logged since it started, all of it JSON. */
 const linesOf = (node: NodeProcess): Line[] => {
@@ -16,8 +17,8 @@ const linesOf = (node: NodeProcess): Line[] => {
   return all.slice(all.findIndex(({ msg }) => msg === "started") + 1);
 };
 
-async function nodeOnRedis() {
-  const redis = owned(await startRedisProcess());
+async function nodeOnRedis(...args: string[]) {
+  const redis = owned(await startRedisProcess({ args }));
   const env = { REDIS_URL: redis.url, KEY_PREFIX: freshPrefix() };
   const node = owned(await startNodeProcess({ nodeId: "node-1", env }));
   const publish = () => node.call("POST", "/v1/publish", { channel: "user:ada", event: "said", data: 1 });
@@ -89,6 +90,85 @@ describe("the log of a node", () => {
     await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis accepts writes again"));
 
     const warnings = linesOf(node).filter(({ level }) => level !== "info");
-    expect(warnings.map(({ msg }) => msg)).toEqual(["Redis refuses writes"]);
+    expect(warnings).toMatchObject([
+      {
+        msg: "Redis refuses writes",
+        address: `127.0.0.1:${redis.port}`,
+        reason: "NOREPLICAS Not enough good replicas to write.",
+        remedy: expect.stringContaining("min-replicas-to-write"),
+      },
+    ]);
+  });
+
+  test("logs once that its user lost a permission, which is no bug of the gateway, and what to do", async () => {
+    const { redis, node, publish } = await nodeOnRedis();
+    expect((await publish()).status).toBe(200);
+
+    await redis.ask("ACL", "SETUSER", "default", "-zadd", "-hset");
+    const refusal = { code: "writes_refused", detail: expect.stringContaining("its user may not run a command") };
+    await eventually(async () => expect((await publish()).body).toMatchObject(refusal));
+    await eventually(async () =>
+      expect((await node.readiness()).body.checks?.["redis"]?.note).toContain("its user may not run a command"),
+    );
+    await redis.ask("ACL", "SETUSER", "default", "+zadd", "+hset");
+    await eventually(async () => expect((await publish()).status).toBe(200));
+    await eventually(() => expect(linesOf(node).map(({ msg }) => msg)).toContain("Redis accepts writes again"));
+
+    const warnings = linesOf(node).filter(({ level }) => level !== "info");
+    expect(warnings).toMatchObject([{ msg: "Redis refuses writes", remedy: expect.stringContaining("ACL rule") }]);
+  });
+
+  test("logs that its user may not subscribe any more", async () => {
+    const { redis, node } = await nodeOnRedis();
+    const { token } = await node.signIn("ada");
+
+    await redis.ask("ACL", "SETUSER", "default", "-ssubscribe");
+    const client = openClient(node.url, token);
+
+    await eventually(() =>
+      expect(linesOf(node)).toContainEqual(
+        expect.objectContaining({ msg: "Redis refuses writes", reason: expect.stringContaining("ssubscribe") }),
+      ),
+    );
+    client.disconnect();
+  });
+
+  test("says at /readyz that Redis is loading its data after a restart", async () => {
+    // A millisecond for each of many keys, until the test has seen it.
+    const { redis, node, publish } = await nodeOnRedis("--appendonly", "yes", "--key-load-delay", "1000");
+    await redis.ask("EVAL", 'for i = 1, 60000 do redis.call("SET", "key:" .. i, i) end', 0);
+
+    const restarted = redis.restart();
+    const note = "Redis cannot be used: it is loading its data";
+    await eventually(async () =>
+      expect((await node.readiness()).body.checks?.["redis"]).toEqual({ status: "failing", note }),
+    );
+    await redis.ask("CONFIG", "SET", "key-load-delay", "0");
+    await restarted;
+
+    await eventually(async () => expect((await publish()).status).toBe(200));
+    await eventually(async () => expect((await node.readiness()).status).toBe(200));
+  });
+
+  test("says that its server has become a read-only replica, in the log and at /readyz", async () => {
+    const { redis, node, publish } = await nodeOnRedis();
+    const primary = owned(await startRedisProcess());
+
+    await redis.ask("REPLICAOF", "127.0.0.1", `${primary.port}`);
+    await eventually(async () => {
+      const { status, body } = await node.readiness();
+      const note = "Redis cannot be used: it is a read-only replica";
+      expect([status, body.checks?.["redis"]]).toEqual([503, { status: "failing", note }]);
+    });
+    await redis.ask("REPLICAOF", "NO", "ONE");
+    await eventually(async () => expect((await publish()).status).toBe(200));
+
+    expect(linesOf(node)).toContainEqual(
+      expect.objectContaining({
+        msg: "lost the connection to Redis; reconnecting",
+        reason: "READONLY You can't write against a read only replica.",
+        remedy: expect.stringContaining("name the primary"),
+      }),
+    );
   });
 });
