@@ -36,7 +36,7 @@ import type { Logger } from "./runtime/logger.ts";
 import { createMetrics, type Metrics } from "./runtime/metrics.ts";
 import { createReasonLog } from "./runtime/reason-log.ts";
 import { createSpans } from "./runtime/spans.ts";
-import { SyncedClock } from "./runtime/synced-clock.ts";
+import { clockStepIn, SyncedClock } from "./runtime/synced-clock.ts";
 import { RequestsToClients } from "./connections/client-requests.ts";
 import { ConnectionRegistry } from "./connections/connections.ts";
 import { drainConnections } from "./connections/drain.ts";
@@ -120,7 +120,9 @@ export async function createNode(
     nodeId,
     onTime(time, sentAt, receivedAt) {
       heartbeatAt = sentAt;
-      clock.measured(time, sentAt, receivedAt);
+      const correctionMs = clock.measured(time, sentAt, receivedAt);
+      const step = clockStepIn(correctionMs);
+      if (step !== undefined) log.warn({ seconds: Math.round(correctionMs / 100) / 10 }, step);
     },
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
   });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { SyncedClock } from "../../src/runtime/synced-clock.ts";
+import { clockStepIn, SyncedClock } from "../../src/runtime/synced-clock.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 /** A machine whose monotonic clock shows 1,000 and whose own clock is wrong. */
@@ -52,4 +52,16 @@ test("follows immediately if the other clock was set, or replaced", () => {
 
   synced.measured(6_990_000, 999, 1_000);
   expect(Math.abs(synced.now() - 6_990_000)).toBeLessThanOrEqual(2);
+});
+
+test("says by how much it was corrected, of which only steps are told to operators", () => {
+  const { synced } = machine();
+  expect(synced.measured(7_000_000, 1_000, 1_000)).toBe(0);
+  expect(synced.measured(7_000_050, 1_000, 1_000)).toBe(49.5);
+
+  const forward = synced.measured(7_090_050, 1_000, 1_000);
+  expect(forward).toBe(90_000);
+  expect(clockStepIn(forward)).toContain("was set forward");
+  expect(clockStepIn(synced.measured(7_000_050, 1_000, 1_000))).toContain("was set back");
+  expect([clockStepIn(0), clockStepIn(1_500), clockStepIn(-1_500)]).toEqual([undefined, undefined, undefined]);
 });
