@@ -1,7 +1,7 @@
 import type { Cancel, Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logger.ts";
 import { createPacedWarnings, type PacedWarnings } from "../runtime/paced-warnings.ts";
-import { diagnosisOf, isOutage, isTimeout, whyWritesAreRefused, type Diagnosis } from "./outage.ts";
+import { diagnosisOf, isOutage, isTimeout, whyWritesAreRefused, type RedisDiagnosis } from "./outage.ts";
 
 export interface AvailabilityDeps {
   /** The address of Redis, for log lines. */
@@ -88,7 +88,7 @@ export class Availability {
   }
 
   /** What is wrong with a Redis that answers, but cannot be used for anything; undefined if nothing is, or nothing is known. */
-  get diagnosis(): Diagnosis | undefined {
+  get diagnosis(): RedisDiagnosis | undefined {
     return diagnosisOf(this.#outages.get("away")?.reason);
   }
 

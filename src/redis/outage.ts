@@ -10,7 +10,7 @@ export function isOutage(error: unknown): boolean {
 }
 
 /** What is wrong with a Redis that answers, and what an operator can do. */
-export interface Diagnosis {
+export interface RedisDiagnosis {
   why: string;
   remedy: string;
 }
@@ -19,16 +19,16 @@ export interface Diagnosis {
 export const whyWritesAreRefused = (failure: unknown): string | undefined => diagnose(failure, writeRefusals)?.why;
 
 /** Undefined if nothing more is known than the failure itself. */
-export const diagnosisOf = (failure: unknown): Diagnosis | undefined =>
+export const diagnosisOf = (failure: unknown): RedisDiagnosis | undefined =>
   diagnose(failure, writeRefusals) ?? diagnose(failure, unusable);
 
-function diagnose(failure: unknown, known: Readonly<Record<string, Diagnosis>>): Diagnosis | undefined {
+function diagnose(failure: unknown, known: Readonly<Record<string, RedisDiagnosis>>): RedisDiagnosis | undefined {
   const text = failure instanceof Error ? failure.message : failure;
   if (typeof text !== "string") return undefined;
   return Object.entries(known).find(([words]) => text.startsWith(`${words} `))?.[1];
 }
 
-const denied: Diagnosis = {
+const denied: RedisDiagnosis = {
   why: "its user may not run a command",
   remedy: "give it the ACL rule in docs/settings.md",
 };
@@ -49,7 +49,7 @@ const writeRefusals = {
   "ERR The user executing the script": denied,
 };
 
-const rejected: Diagnosis = {
+const rejected: RedisDiagnosis = {
   why: "it rejects the user or password",
   remedy: "set REDIS_USERNAME and REDIS_PASSWORD to what Redis accepts, and restart the node",
 };
