@@ -144,7 +144,7 @@ class OrderedScript implements Script {
   #inFlight = 0;
   /** Calls that Redis refused without any effect, in the order in which they were made. */
   #refused: Call[] = [];
-  /** Calls made since; they must not overtake the refused ones. */
+  /** Later calls, which must not overtake the refused ones, or another one with their key. */
   #held: Call[] = [];
   #waiting: Promise<void>[] = [];
 
@@ -170,7 +170,7 @@ class OrderedScript implements Script {
   #call(keys: Call["keys"], args: Call["args"]): Promise<ScriptReply> {
     return new Promise((resolve, reject) => {
       const call = { keys, args, resolve, reject, repeats: 0, isTextMissing: false };
-      if (this.#refused.length > 0) this.#held.push(call);
+      if (this.#refused.length + this.#held.length > 0) this.#held.push(call);
       else this.#send(call);
     });
   }
@@ -245,16 +245,25 @@ class OrderedScript implements Script {
   /** Once all calls in flight have a reply, none of them can succeed before the refused ones. */
   #answered(): void {
     this.#inFlight -= 1;
-    if (this.#inFlight > 0 || this.#refused.length === 0) return;
+    if (this.#inFlight > 0 || this.#refused.length + this.#held.length === 0) return;
     void Promise.all(this.#waiting).then(() => this.#repeat());
     this.#waiting = [];
   }
 
+  /** Those of one key that may be refused go one after the other; and all with the text, or one without it could be overtaken. */
   #repeat(): void {
     const calls = [...this.#refused, ...this.#held];
+    const isTextMissing = calls.some((call) => call.isTextMissing);
+    const sent = new Set<string>();
     this.#refused = [];
     this.#held = [];
-    for (const call of calls) this.#send(call);
+    for (const call of calls) {
+      const [key = ""] = call.keys;
+      call.isTextMissing = isTextMissing;
+      if (sent.has(key) && this.#mayRefuseOne(key)) this.#held.push(call);
+      else this.#send(call);
+      sent.add(key);
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { loadScript } from "../../src/redis/scripts.ts";
+import { loadScript, runScript } from "../../src/redis/scripts.ts";
 import { redisWorld } from "../support/world.ts";
 
 /** A script that nobody else has: Redis does not know it before it is run. */
@@ -52,4 +52,20 @@ test("calls take effect in order, even if another node loads the script that Red
 
   const numbers = (await nodes[0].redis.connection("commands").lrange(key, 0, -1)).map(Number);
   expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, number) => number));
+});
+
+test("calls take effect in order, even if another node enters a new run of Redis between two of them", async () => {
+  const { redis, prefix } = await redisWorld();
+  // The first call is refused, as while no node has told what it knows; before the second, another node has.
+  const file = freshScript(`
+    checkRun()
+    if runMode == 'new' and redis.call('SET', KEYS[2], 'entered', 'NX') then error({ err = 'UNSETTLED ' .. knownRun }) end
+    return redis.call('RPUSH', KEYS[1], ARGV[1])`);
+  const commands = redis.connection("commands");
+  const push = loadScript(commands, file, [runScript]);
+  const [list, run] = [`${prefix}:list`, `${prefix}:run`];
+
+  await Promise.all([1, 2, 3, 4].map((number) => push.run([list, run], [number])));
+
+  expect(await commands.lrange(list, 0, -1)).toEqual(["1", "2", "3", "4"]);
 });
