@@ -63,10 +63,15 @@ export class LocalStates {
     return { feedKey: this.#deps.keys.channelState(channel).feed, windowMs: this.#deps.windowOf(channel) };
   }
 
+  /** Not if its subscribers left while others were read: the feed may be its successor's. */
+  #isOpen(channel: LocalState): boolean {
+    return this.#channels.get(channel.name) === channel;
+  }
+
   async #readAll(): Promise<void> {
     const channels = [...this.#channels.values()];
     for (let start = 0; start < channels.length; start += maxConcurrentReads) {
-      const slice = channels.slice(start, start + maxConcurrentReads).filter(({ name }) => this.#channels.has(name));
+      const slice = channels.slice(start, start + maxConcurrentReads).filter((channel) => this.#isOpen(channel));
       // Each reports and retries what fails.
       await Promise.allSettled(slice.map((channel) => channel.readAgain()));
     }
