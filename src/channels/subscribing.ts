@@ -104,8 +104,9 @@ export class Subscribing {
   }
 
   /** A subscription that existed before the request continues unchanged. */
-  #reject(subscriber: Subscriber, channel: string, { pending, start }: LocalSubscription): void {
-    if (start === undefined && pending === 1) this.#deps.end(subscriber, channel);
+  #reject(subscriber: Subscriber, channel: string, { pending, start, isAcknowledged }: LocalSubscription): void {
+    // One that is being removed has no start either; if that fails, it continues.
+    if (start === undefined && !isAcknowledged && pending === 1) this.#deps.end(subscriber, channel);
     else this.#deps.buffers.reject(subscriber, channel);
     this.#deps.records?.rewrite(subscriber);
   }

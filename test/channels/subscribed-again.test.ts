@@ -127,3 +127,21 @@ test("a subscription that ends while it is answered is not stored after that", a
 
   expect([...stored]).toEqual([]);
 });
+
+test("a request that is refused while the client's unsubscription fails leaves the subscription as it was", async () => {
+  const { promise: removal, reject: failRemoval } = Promise.withResolvers<void>();
+  const records = { save: async () => undefined, remove: () => removal, rewrite: () => undefined };
+  const { channels } = await startChannelsNode({ prefix: freshPrefix(), records, kinds: { chat: openKind } });
+  const subscriber = recordingSubscriber();
+  await channels.subscribe(subscriber, ada, channel);
+  await new Promise((resolve) => setImmediate(resolve));
+
+  const ended = channels.unsubscribe(subscriber, channel);
+  const confirm = () => Promise.reject(new GatewayError("forbidden"));
+  await expect(channels.subscribeUnchecked(subscriber, channel, { confirm })).rejects.toThrow();
+  failRemoval(new GatewayError("unavailable"));
+  await expect(ended).rejects.toMatchObject({ code: "unavailable" });
+  await channels.publish(say);
+
+  await eventually(() => expect(subscriber.seen.map(({ offset }) => offset)).toEqual([1]));
+});

@@ -37,6 +37,8 @@ export class StreamConnection implements Connection, Subscriber {
   readonly transport = "stream";
   readonly namespace = "/";
   readonly handshake: ClientHandshake;
+  /** Settles when its subscriptions have begun, or never will. */
+  beginning: Promise<void> | undefined;
   readonly #context: StreamConnectionContext;
   readonly #output: StreamOutput;
   readonly #channels: Set<string>;

@@ -197,8 +197,14 @@ export class Streams {
     return connection;
   }
 
-  async #begin(connection: StreamConnection, reader: StreamReader, run: () => Promise<void>): Promise<void> {
+  #begin(connection: StreamConnection, reader: StreamReader, run: () => Promise<void>): Promise<void> {
+    return (connection.beginning = this.#run(connection, reader, run));
+  }
+
+  async #run(connection: StreamConnection, reader: StreamReader, run: () => Promise<void>): Promise<void> {
     const { lifecycle, isDraining, failures } = this.#deps;
+    // `beginning` must be known before anything can end it.
+    await Promise.resolve();
     try {
       if (!reader.isBackend)
         await lifecycle.onConnect?.(connection, { privateId: undefined, restored: undefined, namesItsChannels: true });
@@ -231,9 +237,11 @@ export class Streams {
     this.#deps.reasons?.record({ kind: "closing", code, connectionId, userId, sessionId, address });
   }
 
+  /** What began too late for the hook would remain. */
   async #disconnect(connection: StreamConnection, why: Closing | undefined): Promise<void> {
     this.#disconnecting.begin();
     try {
+      await connection.beginning;
       await this.#deps.lifecycle.onDisconnect?.(connection, why?.code ?? "stream closed", why?.reconnect ?? true);
     } catch (error) {
       this.#deps.failures.report("stream.disconnect", error);
@@ -252,7 +260,7 @@ export class Streams {
   ): Promise<void> {
     try {
       const answer = await this.#subscribe(connection, reader, channel, since);
-      await events.addAnswer(framesOf(answer));
+      if (connection.isOpen) await events.addAnswer(framesOf(answer));
     } catch (error) {
       const { code, message } = refusalOf(error);
       if (code === "internal" || isTemporary(code)) throw error;
