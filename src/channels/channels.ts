@@ -24,10 +24,11 @@ import { allowPublication, readAllowed, refusedChannels, type Permissions, type 
 import type { EphemeralResult, Published, PublishedBy, PublishRequest } from "./publication.ts";
 import { LimitedOrder, publishEphemeralWithin, publishWithin, type PublishDeps } from "./publication-limit.ts";
 import { LogReader } from "./log-reader.ts";
+import { Loss, type LossDeps } from "./loss.ts";
 import { Restoration } from "./restoration.ts";
 import { GapRepair, type GapOutcome } from "./gap-repair.ts";
 import type { Deliver, Subscriber } from "./subscribers.ts";
-import { startAt, type StoredStart } from "./stored-start.ts";
+import type { StoredStart } from "./stored-start.ts";
 import { Subscribing, type SubscribingDeps } from "./subscribing.ts";
 import { Subscriptions, type LocalSubscription, type SubscriptionChange } from "./subscriptions.ts";
 
@@ -37,22 +38,17 @@ export interface ChannelsOptions {
   lingerMs?: number;
 }
 
-type NotifyUnsubscribed = (subscriber: Subscriber, channel: string, error: GatewayError, continues?: true) => void;
-
 export interface ChannelsDeps
   extends
     Pick<PublishDeps, "limitOf">,
     Pick<LocalChannelDeps, "onDelivered">,
+    Pick<LossDeps, "notifyUnsubscribed" | "startAnew">,
     Pick<SubscribingDeps, "records" | "beforeAcknowledged"> {
   kinds: Kinds;
   permissions: Permissions;
   log: ChannelLog;
   feed: Feed;
   deliver: Deliver;
-  /** Tells a subscriber that the server ended one of its subscriptions, or with `continues` began it again. */
-  notifyUnsubscribed: NotifyUnsubscribed;
-  /** Closes the connection; its client connects again, and is not recovered where publications were lost. */
-  startAnew: (subscriber: Subscriber) => void;
   /** Set on a Cluster only, where a timestamp alone does not determine what a client has received. */
   recent?: RecentDeliveries | undefined;
   /** By kind. */
@@ -71,10 +67,6 @@ export interface ChannelsDeps
 
 /** Milliseconds until a failed gap repair is retried. */
 const repairRetryMs = 500;
-
-/** What readers of lost publications are told. */
-const lost = new GatewayError("unavailable", "Publications were lost. Subscribe again.");
-const lostAndContinued = new GatewayError("unavailable", "Publications were lost. The gateway has subscribed again.");
 
 /**
  * Publishing to channels, and the subscriptions of this node's connections. Ordering, recovery and gap handling are
@@ -111,10 +103,15 @@ export class Channels {
     this.#subscriptions = new Subscriptions(deps.kinds, subscriptionsPerConnection, (change) => {
       for (const listener of this.#listeners) listener(change);
     });
+    const loss = new Loss({
+      ...deps,
+      subscriptions: this.#subscriptions,
+      forceUnsubscribe: (subscriber, channel, error) => this.forceUnsubscribe(subscriber, channel, error),
+    });
     this.#gapRepair = new GapRepair({
       ...deps,
       channels: () => this.#local.all(),
-      onLost: (channel, subscribers, from) => this.#notifyLost(channel, subscribers, from),
+      onLost: (channel, subscribers, from) => loss.handle(channel, subscribers, from),
       continues: (channel, subscriber) => this.#subscriptions.subscribedBy(subscriber, channel) === "gateway",
       retryLater: (run) => void deps.clock.after(repairRetryMs, run),
     });
@@ -125,7 +122,7 @@ export class Channels {
       buffers: this.#buffers,
       subscriptions: this.#subscriptions,
       localChannel,
-      onLost: (channel, subscriber, from) => this.#notifyLost(channel, [subscriber], from),
+      onLost: (channel, subscriber, from) => loss.handle(channel, [subscriber], from),
       onOtherEpoch: () => this.#gapRepair.repair(),
     });
     const parts = {
@@ -361,25 +358,6 @@ export class Channels {
     if (!this.#subscriptions.end(subscriber, channel, mayReturn)) return false;
     this.#local.detach(channel, subscriber);
     return true;
-  }
-
-  /** `from`: what follows this position was not lost. */
-  #notifyLost(channel: string, subscribers: readonly Subscriber[], from: Position): void {
-    for (const subscriber of subscribers) {
-      const subscription = this.#subscriptions.get(subscriber, channel);
-      const by = subscription?.start?.by;
-      // The client does not know of the subscription; its app makes it again when the client connects.
-      if (by === "app") this.#deps.startAnew(subscriber);
-      else if (by === "gateway") this.#continueFrom(from, subscriber, channel, subscription as LocalSubscription);
-      else this.forceUnsubscribe(subscriber, channel, lost);
-    }
-  }
-
-  /** The client may not subscribe again, because it did not subscribe before. */
-  #continueFrom(from: Position, subscriber: Subscriber, channel: string, subscription: LocalSubscription): void {
-    subscription.start = startAt(from, "gateway");
-    this.#deps.records?.rewrite(subscriber);
-    this.#deps.notifyUnsubscribed(subscriber, channel, lostAndContinued, true);
   }
 
   #renew(): void {
