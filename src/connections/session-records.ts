@@ -219,9 +219,16 @@ export class SessionRecords implements RecoveryRecords {
   }
 
   /** As it is to be recorded. What it was at last if that is not known any more. */
-  #stateOf({ id, identity, rooms, data }: Connection, { socketState = "" }: RecoveryHandle): string {
+  #stateOf(
+    { id, identity, rooms, data }: Connection,
+    { socketState = "" }: RecoveryHandle,
+    starts?: ReadonlyMap<unknown, StoredStart>,
+  ): string {
     if (rooms === undefined) return socketState;
-    const live = [...rooms].filter((room) => room !== id && !this.#deps.isChannel(room));
+    const live: unknown[] = [];
+    // Most are in `starts`, which is cheaper to ask.
+    for (const room of rooms)
+      if (room !== id && starts?.has(room) !== true && !this.#deps.isChannel(room)) live.push(room);
     const { text, problem } = recordedStateOf(live, data);
     if (problem !== undefined && text !== socketState)
       this.#warn(
@@ -232,9 +239,10 @@ export class SessionRecords implements RecoveryRecords {
   }
 
   #recordOf(connection: Connection, handle: RecoveryHandle): RecoveryRecord {
-    const state = this.#stateOf(connection, handle);
-    if (state !== (handle.socketState ?? "")) handle.socketState = state;
     const { id, identity, subscriber } = connection;
+    const starts = this.#deps.channels.startsOf(subscriber);
+    const state = this.#stateOf(connection, handle, starts);
+    if (state !== (handle.socketState ?? "")) handle.socketState = state;
     return {
       holder: {
         socketId: id,
@@ -242,7 +250,7 @@ export class SessionRecords implements RecoveryRecords {
         sessionId: identity.sessionId,
         timestamp: handle.firstTimestamp,
       },
-      starts: withTokens(this.#deps.channels.startsOf(subscriber), identity),
+      starts: withTokens(starts, identity),
       asOf: this.#deps.control.performed,
       ...(state !== "" && { socketState: state }),
     };
