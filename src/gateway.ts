@@ -127,7 +127,7 @@ export async function createNode(
     onAppended: (pull) => feed.subscribe(keys.controlFeed(), pull),
   });
   const connections = new ConnectionRegistry();
-  const access = createAppAccess(config, { spans, metrics, clock, log });
+  const access = await createAppAccess(config, { spans, metrics, clock, log });
   const { hooks } = access;
   const forgetAnswers = hooks.forget.bind(hooks);
   const nodeRevocations = createNodeRevocations({ connections, forgetAnswers, clock });

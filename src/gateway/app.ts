@@ -1,5 +1,5 @@
 import { createAppAdapter } from "../app/app-adapter.ts";
-import { AppClient } from "../app/app-client.ts";
+import type { AppClient, AppClientDeps } from "../app/app-client.ts";
 import { AppHooks } from "../app/hooks.ts";
 import { HttpEvents } from "../app/http-events.ts";
 import type { AskApp, Principal } from "../channels/permissions.ts";
@@ -32,17 +32,23 @@ export interface AppAccess {
 /** Max time for a hook in this process to answer. */
 const timeoutMs = 5_000;
 
-export function createAppAccess(
+export async function createAppAccess(
   { app, nodeId, limits }: Config,
   { spans, metrics, clock, log }: { spans: Spans; metrics: Pick<Metrics, "appLatency">; clock: Clock; log: Logger },
-): AppAccess {
+): Promise<AppAccess> {
   const breaker = createCircuitBreaker({ clock, log }, "the app");
   const onAnswered = (type: string, outcome: string, seconds: number): void =>
     metrics.appLatency.observe({ type, outcome }, seconds);
-  const client = app && new AppClient({ breaker, spans, clock, onAnswered }, app);
+  const client = app && (await createAppClient({ breaker, spans, clock, onAnswered }, app));
   const { payloadBytes } = limits;
   const own = { hooks: [], timeoutMs, headers: undefined };
   return { client, hooks: new AppHooks({ client, clock }, { ...own, ...app, nodeId, payloadBytes }) };
+}
+
+/** Imports it only for an app over HTTP, because its HTTP client is 115 modules. */
+async function createAppClient(deps: AppClientDeps, options: NonNullable<Config["app"]>): Promise<AppClient> {
+  const { AppClient: Client } = await import("../app/app-client.ts");
+  return new Client(deps, options);
 }
 
 /** Asks the app about channels whose kind says `hook`. */

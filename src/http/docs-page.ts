@@ -14,10 +14,10 @@ const files = {
   "try-it.js": "text/javascript",
 } as const;
 
-/** Descriptions of the HTTP API and of the events, as JSON. */
+/** Describe the HTTP API and the events. Called at the first request, because most nodes are never asked. */
 export interface Descriptions {
-  openapi: string;
-  asyncapi: string;
+  openapi: () => object;
+  asyncapi: () => object;
 }
 
 /**
@@ -25,15 +25,19 @@ export interface Descriptions {
  * small files of ours that draw what they say; nothing is loaded from elsewhere.
  */
 export function mountDocs(app: Express, { openapi, asyncapi }: Descriptions): void {
-  serveText(app, "/openapi.json", "application/json", openapi);
-  serveText(app, "/asyncapi.json", "application/json", asyncapi);
-  serveText(app, "/docs", "text/html", docsFile("page.html"));
-  for (const [name, type] of Object.entries(files)) serveText(app, `/docs/${name}`, type, docsFile(name));
+  serveText(app, "/openapi.json", "application/json", () => JSON.stringify(openapi()));
+  serveText(app, "/asyncapi.json", "application/json", () => JSON.stringify(asyncapi()));
+  serveText(app, "/docs", "text/html", () => docsFile("page.html"));
+  for (const [name, type] of Object.entries(files)) serveText(app, `/docs/${name}`, type, () => docsFile(name));
 }
 
 const docsFile = (name: string): string => readFileSync(new URL(`./docs/${name}`, import.meta.url), "utf8");
 
-/** Express adds the ETag and answers 304 to it. */
-function serveText(app: Express, path: string, type: string, text: string): void {
-  onlyGet(app, path, (_request, response) => void response.type(type).set("Cache-Control", "no-cache").send(text));
+/** Makes the text at the first request. Express adds the ETag and answers 304 to it. */
+function serveText(app: Express, path: string, type: string, make: () => string): void {
+  let text: string | undefined;
+  onlyGet(app, path, (_request, response) => {
+    text ??= make();
+    response.type(type).set("Cache-Control", "no-cache").send(text);
+  });
 }

@@ -1,5 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import express from "express";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
+import { mountDocs } from "../../src/http/docs-page.ts";
 import { errorCatalogue } from "../../src/protocol/errors.ts";
 import { publishBody, sendRaw, startHttp } from "./support.ts";
 
@@ -112,6 +116,27 @@ const at = (place: object, steps: string[]): unknown =>
 /** The description's schemas where JSON Schema keeps them. */
 const inDefs = (api: Api): string =>
   JSON.stringify(api.components.schemas).replaceAll("#/components/schemas/", "#/$defs/");
+
+it("describes the API and the events at the first request, and once", async () => {
+  const openapi = vi.fn<() => object>(() => ({ openapi: "3.1.1" }));
+  const asyncapi = vi.fn<() => object>(() => ({ asyncapi: "3.0.0" }));
+  const app = express();
+  mountDocs(app, { openapi, asyncapi });
+  const server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const get = async (path: string): Promise<unknown> =>
+    (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`)).json();
+  expect(openapi).not.toHaveBeenCalled();
+
+  expect([await get("/openapi.json"), await get("/openapi.json")]).toEqual([
+    { openapi: "3.1.1" },
+    { openapi: "3.1.1" },
+  ]);
+
+  expect(openapi).toHaveBeenCalledTimes(1);
+  expect(asyncapi).not.toHaveBeenCalled();
+});
 
 describe("/docs", () => {
   const files = [

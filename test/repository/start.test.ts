@@ -1,7 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { connect, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { io, type Socket } from "socket.io-client";
 import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { developmentApiKey } from "../../src/config/credentials.ts";
@@ -103,6 +106,16 @@ describe("the gateway, started as a program", () => {
     expect(await node.ended).toBe(0);
   });
 
+  test("it loads the HTTP client of an app only if there is an app over HTTP", async () => {
+    const app = { url: "http://127.0.0.1:9/", secret: "s".repeat(32) };
+
+    const [without, withApp] = await Promise.all([packagesLoaded({}), packagesLoaded({ app })]);
+
+    expect(without).toContain("socket.io");
+    expect(without).not.toContain("undici");
+    expect(withApp).toContain("undici");
+  });
+
   test.each([
     ["PORT", {}],
     ["METRICS_PORT", {}],
@@ -188,6 +201,33 @@ async function started(env: Record<string, string>): Promise<Node> {
   }, startsWithinMs);
   return { ...program, url };
 }
+
+/** The packages of which a node with this configuration has loaded anything, from its start to its end. */
+async function packagesLoaded(configuration: object): Promise<Set<string>> {
+  const folder = await mkdtemp(join(tmpdir(), "tidegate-start-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, "gateway.json");
+  await writeFile(file, JSON.stringify(configuration));
+  const node = await started({ GATEWAY_CONFIG: file, NODE_OPTIONS: `--import=data:text/javascript,${listsPackages}` });
+  node.child.kill("SIGTERM");
+  expect(await node.ended).toBe(0);
+  const [, names = "[]"] = /^loaded (.*)$/m.exec(node.out()) ?? [];
+  return new Set(JSON.parse(names) as string[]);
+}
+
+/** Prints the packages when the process ends. */
+const listsPackages = encodeURIComponent(`
+  import { writeSync } from "node:fs";
+  import { registerHooks } from "node:module";
+  const names = new Set();
+  registerHooks({
+    load(url, context, next) {
+      names.add(/.*[/]node_modules[/]([^/]+)/.exec(url)?.[1] ?? "");
+      return next(url, context);
+    },
+  });
+  process.on("exit", () => writeSync(1, "loaded " + JSON.stringify([...names]) + "\\n"));
+`);
 
 async function post(
   { url }: Node,
