@@ -140,7 +140,8 @@ export class LocalChannel implements FeedReceiver {
    * only when `subscribed` has resolved.
    */
   attach(subscriber: Subscriber, isAcknowledged: boolean): void {
-    this.#attaching.set(subscriber, { skippedTo: undefined });
+    // An earlier request may be answered later, with a position before a gap.
+    if (!this.#attaching.has(subscriber)) this.#attaching.set(subscriber, { skippedTo: undefined });
     if (!isAcknowledged) this.#unacknowledged.set(subscriber, true);
     this.#live.add(subscriber);
   }

@@ -72,3 +72,18 @@ test("what waits for a log that cannot be read does not grow with each attempt",
   // The others would be found in the log, which contains whatever was published before it is read.
   expect(delivered()).toBe(20_000);
 });
+
+test("a subscriber that asks twice is told of a gap between its requests, unless it was answered beyond it", async () => {
+  const { channel } = await channelWithLog();
+  const gap = { epoch: "e", offset: 27, timestamp: 27 };
+  for (const [offset, told] of [
+    [25, gap],
+    [27, undefined],
+  ] as const) {
+    const subscriber = { id: `at-${offset}`, userId: "bob" };
+    channel.attach(subscriber, false);
+    channel.skipTo(gap);
+    channel.attach(subscriber, false);
+    expect(channel.resume(subscriber, { epoch: "e", offset })).toEqual(told);
+  }
+});
