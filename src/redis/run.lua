@@ -1,11 +1,12 @@
 -- Included before every script that may only execute in the run of Redis its caller knows: another run may have less data.
 -- A run is one server process as a primary; it ends with a restart or a failover.
 --
--- ARGV  (the last two, added by scripts.ts) 'settled' once every node has had time to report what it knows of the run's
+-- ARGV  (the last two, added by scripts.ts, and removed before the script runs) 'settled' once every node has had time to report what it knows of the run's
 --       data, else 'new'; on a Cluster, whose client follows redirections silently,
 --       followed by ' cluster ' and the run from which it moved the slot to another living primary, '-' for none
 --       and, last, the run the caller knows, '' for none
-local runMode, knownRun = ARGV[#ARGV - 1], ARGV[#ARGV]
+local knownRun = table.remove(ARGV)
+local runMode = table.remove(ARGV)
 -- Longer than 'settled'.
 local isHandedOn = #runMode > 7
 

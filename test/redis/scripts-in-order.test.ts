@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { loadScript, runScript } from "../../src/redis/scripts.ts";
+import { loadBatchedScript, loadScript, runScript } from "../../src/redis/scripts.ts";
 import { redisWorld } from "../support/world.ts";
 
 /** A script that nobody else has: Redis does not know it before it is run. */
@@ -14,6 +14,16 @@ function freshScript(text: string): URL {
   writeFileSync(file, `-- ${Math.random()}\n${text}`);
   return pathToFileURL(file);
 }
+
+test.each([
+  ["alone", loadScript],
+  ["in a batch", loadBatchedScript],
+])("a script that runs %s is given its own arguments only", async (_how, load) => {
+  const { redis, prefix } = await redisWorld();
+  const count = load(redis.connection("commands"), freshScript("return #ARGV"), [runScript]);
+
+  expect(await count.run([`${prefix}:any`], ["one", "two"])).toBe(2);
+});
 
 const soon = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
