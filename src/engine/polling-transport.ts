@@ -21,7 +21,8 @@ export class PollingTransport implements Transport {
   readonly waitingBytes = 0;
   owner: TransportOwner;
   #poll: Poll | undefined;
-  #isPosting = false;
+  /** Answers the POST request whose body is being read; one that was refused may send the rest of its body later. */
+  #post: ServerResponse | undefined;
   #isOver = false;
 
   constructor(owner: TransportOwner) {
@@ -101,35 +102,35 @@ export class PollingTransport implements Transport {
   }
 
   #takeBody(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#isPosting) return this.#refuseOverlap(response);
-    this.#isPosting = true;
+    if (this.#post !== undefined) return this.#refuseOverlap(response);
+    this.#post = response;
     const chunks: Buffer[] = [];
     let size = 0;
     request.on("data", (chunk: Buffer) => {
-      if (!this.#isPosting) return;
+      if (this.#post !== response) return;
       size += chunk.length;
       if (size > this.owner.maxPayload) this.#refuseBody(response);
       else chunks.push(chunk);
     });
-    request.on("end", () => this.#isPosting && this.#takeWhole(Buffer.concat(chunks).toString(), response));
+    request.on("end", () => this.#post === response && this.#takeWhole(Buffer.concat(chunks).toString(), response));
     response.on("close", () => this.#bodyEnded(response));
   }
 
   #refuseBody(response: ServerResponse): void {
-    this.#isPosting = false;
+    this.#post = undefined;
     response.writeHead(413).end();
   }
 
   #takeWhole(body: string, response: ServerResponse): void {
-    this.#isPosting = false;
+    this.#post = undefined;
     for (const packet of packetsOf(body)) this.owner.receive(binaryOf(packet) ?? packet);
     response.writeHead(200, accepted).end("ok");
   }
 
   /** The client disconnected while it sent its body. */
   #bodyEnded(response: ServerResponse): void {
-    if (response.writableEnded || !this.#isPosting) return;
-    this.#isPosting = false;
+    if (this.#post !== response) return;
+    this.#post = undefined;
     this.owner.ended(this, "transport error");
   }
 }

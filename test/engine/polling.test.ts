@@ -124,6 +124,28 @@ it("refuses a body that grows beyond what a stranger may send, and keeps the con
   expect(client.received).toEqual(["4small"]);
 });
 
+it("ignores the rest of a refused body while the next one is read", async () => {
+  const engine = await startEngine();
+  const { url } = await new RawPolling(engine).opened();
+  const path = url.slice(engine.url.length);
+  const [refused, next] = [connect(engine.port, "127.0.0.1"), connect(engine.port, "127.0.0.1")];
+  onTestFinished(() => [refused, next].forEach((socket) => socket.destroy()));
+  const answers = { refused: "", next: "" };
+  refused.on("data", (data) => (answers.refused += data.toString()));
+  next.on("data", (data) => (answers.next += data.toString()));
+  refused.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n${"x".repeat(20_000)}`);
+  await expect.poll(() => answers.refused).toContain("413");
+
+  next.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n4ha`);
+  await expect.poll(() => engine.requests()).toBe(3);
+  refused.write(`${"x".repeat(20_000)}GET /next HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await expect.poll(() => answers.refused).toContain("404");
+  next.write("lf!");
+
+  await expect.poll(() => answers.next).toContain("200 OK");
+  expect(engine.closed).toEqual([]);
+});
+
 it("takes larger ones of a client that is known", async () => {
   const { sockets, ...engine } = await startEngine();
   const client = await new RawPolling(engine).opened();
