@@ -129,6 +129,21 @@ export class PendingHandshakes {
     return authenticated;
   }
 
+  /**
+   * The app's middleware refuses a socket that has authenticated: its client may try again, and enter other namespaces. A
+   * resumed connection remains until its client leaves, which abandons it.
+   */
+  refusedByApp(socket: Socket): void {
+    const conn = engineSocketOf(socket);
+    const pending = this.#pending.get(conn);
+    if (pending?.identity === undefined || pending.socket !== socket || conn.owner !== undefined) return;
+    const { identity } = pending;
+    pending.identity = pending.socket = undefined;
+    if (socket.nsp.name === "/") refusedMain(socket);
+    settle(pending);
+    this.#deps.abandoned?.(identity);
+  }
+
   async #answer(socket: Socket, next: (error?: Error) => void): Promise<void> {
     let refusal: Error | undefined;
     try {

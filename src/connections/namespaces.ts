@@ -39,7 +39,10 @@ export class Namespaces {
 
   #prepare(namespace: Namespace): void {
     useFirst(namespace, (socket, next) => {
-      forgetIfRefused(socket, (forget) => this.#deps.clock.after(forgetRefusedMs, forget));
+      forgetIfRefused(socket, (forget) => {
+        this.#deps.clock.after(forgetRefusedMs, forget);
+        this.#deps.handshakes.refusedByApp(socket);
+      });
       this.#enter(socket, next).catch((error: unknown) => this.#deps.failures.report("socket.namespace", error));
     });
     namespace.prependListener("connection", (socket: Socket) => this.#start(socket));

@@ -1,4 +1,4 @@
-import type { Namespace, Server, Socket } from "socket.io";
+import { Socket, type Namespace, type Server } from "socket.io";
 import { PacketType } from "socket.io-parser";
 import { maxAttachments } from "../protocol/client-requests.ts";
 import { jsonFormOf } from "../protocol/no-binary.ts";
@@ -76,6 +76,16 @@ export function forgetIfRefused(socket: Socket, later: (forget: () => void) => v
     later(() => decoder.refusedForeign());
     answer(error);
   };
+}
+
+/** The result makes `refused` run before middleware's refusal of a socket of the main namespace is answered. */
+export function beforeRefusal(refused: (socket: Socket) => void): (socket: Socket) => void {
+  // One function for all sockets, to save the memory of a closure per connection.
+  const answer = function (this: Socket, error: unknown): void {
+    refused(this);
+    partsOf(Socket.prototype)._error.call(this, error);
+  };
+  return (socket) => void (partsOf(socket)._error = answer);
 }
 
 /** From now on another CONNECT is a fault. Socket.IO itself would close the transport without a reason. */

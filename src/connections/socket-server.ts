@@ -27,7 +27,7 @@ import { ConnectionLifecycle, type LifecycleHooks } from "./lifecycle.ts";
 import { isTemporary, type GatewayError } from "../protocol/errors.ts";
 import { Namespaces, type NamespacesDeps } from "./namespaces.ts";
 import { RefusedEvents } from "./refused-events.ts";
-import { bindEngine, engineSocketOf, forgetRequest, hideCredentials } from "./socket-io.ts";
+import { beforeRefusal, bindEngine, engineSocketOf, forgetRequest, hideCredentials } from "./socket-io.ts";
 import { nameUser } from "./socket-user.ts";
 
 export interface SocketServerDeps extends LifecycleHooks {
@@ -103,7 +103,7 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   bindEngine(io, engine);
   io.use((socket, next) => handshakes.authenticate(socket, next));
   if (recoveryAdapter !== undefined) io.use((socket, next) => recoveryAdapter.resume(socket, next));
-  if (deps.app !== undefined) io.use((socket, next) => nameUserOf(socket, handshakes, next));
+  if (deps.app !== undefined) io.use(prepareForApp(handshakes));
   if (deps.namespaces !== undefined)
     new Namespaces({ ...deps.namespaces, handshakes, lifecycle, failures, clock: deps.clock }).serve(
       io,
@@ -138,11 +138,15 @@ export function createSocketServer(deps: SocketServerDeps, options: SocketServer
   };
 }
 
-/** For an app: `socket.data.user`, also in its middleware. */
-function nameUserOf(socket: Socket, handshakes: PendingHandshakes, next: () => void): void {
-  const authenticated = handshakes.authenticatedOf(socket);
-  if (authenticated !== undefined) nameUser(socket, authenticated.identity);
-  next();
+/** For an app: `socket.data.user`, also in its middleware, which may refuse the socket. */
+function prepareForApp(handshakes: PendingHandshakes) {
+  const release = beforeRefusal((socket) => handshakes.refusedByApp(socket));
+  return (socket: Socket, next: () => void): void => {
+    const authenticated = handshakes.authenticatedOf(socket);
+    if (authenticated !== undefined) nameUser(socket, authenticated.identity);
+    release(socket);
+    next();
+  };
 }
 
 /** Never resolves without a deadline. */

@@ -242,4 +242,21 @@ describe("namespaces of an app in this process", () => {
     expect(JSON.stringify(fetched?.handshake)).not.toContain(token);
     await expect(connected(clientOf(gateway.url)("/team-2"))).rejects.toMatchObject({ message: "unauthorized" });
   });
+
+  test.each(["/", "/closed"])("can be entered after the app's middleware has refused %s", async (name) => {
+    const gateway = await embed({ config: { limits: { connectionsPerUser: 1 } } });
+    gateway.io.of("/admin");
+    gateway.io.of(name).use((_, next) => next(new Error("no code")));
+    await gateway.listen(0, "127.0.0.1");
+    const { token } = await gateway.sessions.create({ userId: "ann" });
+    const socket = clientOf(gateway.url);
+    const refused = socket(name, { token });
+    const failed = connected(refused);
+    const admin = socket("/admin", { token });
+    const entered = connected(admin);
+
+    await expect(failed).rejects.toThrow("no code");
+    await entered;
+    expect(gateway.io.of("/admin").sockets.size).toBe(1);
+  });
 });
