@@ -42,19 +42,11 @@ export class BufferRelease {
       readUpTo.set(channel, this.#resume(subscriber, channel, position));
     for (const channel of released.overflowed ?? []) readUpTo.set(channel, this.#skip(subscriber, channel));
     for (const item of released.items) {
-      if (this.#isUnread(subscriber, item, readUpTo)) deliver([subscriber], item.message.packet);
+      const isCurrent = this.#deps.subscriptions.has(subscriber, item.channel) && isUnread(item, readUpTo);
+      if (!isCurrent) continue;
+      if ("act" in item) item.act();
+      else deliver([subscriber], item.message.packet);
     }
-  }
-
-  #isUnread(
-    subscriber: Subscriber,
-    { channel, message }: BufferedItem,
-    readUpTo: ReadonlyMap<string, Position | undefined>,
-  ): boolean {
-    if (!this.#deps.subscriptions.has(subscriber, channel)) return false;
-    const position = readUpTo.get(channel);
-    if (position === undefined || message.offset === undefined) return true;
-    return message.epoch === position.epoch && message.offset > position.offset;
   }
 
   /** Returns the position after which the subscriber receives what was buffered; undefined for all of it. */
@@ -73,4 +65,13 @@ export class BufferRelease {
     if (delivered !== undefined) this.#deps.onLost(channel, subscriber, delivered);
     return delivered;
   }
+}
+
+/** What was to be done is so unless an answer or a gap came since. */
+function isUnread(item: BufferedItem, readUpTo: ReadonlyMap<string, Position | undefined>): boolean {
+  const position = readUpTo.get(item.channel);
+  if (position === undefined) return true;
+  if ("act" in item) return false;
+  const { epoch, offset } = item.message;
+  return offset === undefined || (epoch === position.epoch && offset > position.offset);
 }

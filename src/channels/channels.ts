@@ -106,6 +106,7 @@ export class Channels {
     const loss = new Loss({
       ...deps,
       subscriptions: this.#subscriptions,
+      buffers: this.#buffers,
       forceUnsubscribe: (subscriber, channel, error) => this.forceUnsubscribe(subscriber, channel, error),
     });
     this.#gapRepair = new GapRepair({

@@ -2,8 +2,10 @@ import type { Position } from "../protocol/scalars.ts";
 import type { FeedMessage } from "./feed-message.ts";
 import type { Subscriber } from "./subscribers.ts";
 
-/** A publication, or a packet without an offset. */
-export interface BufferedItem {
+/** A publication, a packet without an offset, or what is to be done between them. */
+export type BufferedItem = BufferedMessage | { channel: string; act: () => void };
+
+export interface BufferedMessage {
   channel: string;
   message: Pick<FeedMessage, "packet"> & Partial<Pick<FeedMessage, "epoch" | "offset">>;
 }
@@ -81,6 +83,13 @@ export class SubscribeBuffers {
     return hold !== undefined;
   }
 
+  /** The same for what is to be done behind what was buffered before, if the subscription still exists then. */
+  bufferAct(subscriber: Subscriber, channel: string, act: () => void): boolean {
+    const hold = this.#buffers.get(subscriber);
+    hold?.items.push({ channel, act });
+    return hold !== undefined;
+  }
+
   answer(subscriber: Subscriber, channel: string, answered: Position): void {
     this.#buffers.get(subscriber)?.resumeAt.set(channel, answered);
   }
@@ -105,7 +114,7 @@ export class SubscribeBuffers {
 }
 
 /** Returns false if the buffer is full. */
-function addTo(hold: SubscribeBuffer, item: BufferedItem): boolean {
+function addTo(hold: SubscribeBuffer, item: BufferedMessage): boolean {
   const bytes = hold.bytes + item.message.packet.length;
   if (bytes > maxBytes) return false;
   hold.bytes = bytes;

@@ -146,10 +146,9 @@ export function createSessionRecovery(deps: SessionRecoveryDeps, options: Sessio
     taken: TakenRecord,
     timestamp: number,
   ): Promise<PositionMap | undefined> {
-    const node = taken.before.slice(0, taken.before.indexOf("|"));
     const deadline = clock.monotonic() + maxLeavingWaitMs;
     let { trail } = taken;
-    while (trail === undefined && deps.control.living.includes(node) && clock.monotonic() < deadline) {
+    while (trail === undefined && taken.before !== "" && isLiving(taken.before) && clock.monotonic() < deadline) {
       await sleep(clock, leavingPollMs);
       trail = await store.findTrail(privateId);
     }

@@ -132,6 +132,32 @@ describe("a subscription that the gateway made", () => {
     await eventually(() => expect(seenSince()).toEqual([[6, 6]]));
   });
 
+  test("tells of each loss between what came before and after it, also while another subscription is answered", async () => {
+    const saved = Promise.withResolvers<void>();
+    const { channels, subscriber, publish, loseLog } = await startSubscribed({
+      records: {
+        save: (_subscriber, name) => (name === "chat:other" ? saved.promise : undefined),
+        remove: async () => undefined,
+        rewrite: () => undefined,
+      },
+    });
+    const order: unknown[] = [];
+    subscriber.seen.push = (publication) => order.push(publication.data);
+    subscriber.unsubscribed.push = (loss) => order.push(loss.code);
+    const other = channels.subscribe(subscriber, reader("ada"), "chat:other");
+    for (const n of [3, 4]) {
+      await loseLog();
+      const { epoch } = await publish(n);
+      await eventually(() => expect(channels.local.get(channel)?.position).toMatchObject({ epoch, offset: 1 }));
+    }
+    expect(order).toEqual([]);
+
+    saved.resolve();
+    await other;
+
+    await eventually(() => expect(order).toEqual(["unavailable", 3, "unavailable", 4]));
+  });
+
   test("ends like any other once the client has left it", async () => {
     const { channels, subscriber, publish, seenSince } = await startSubscribed();
     await channels.unsubscribe(subscriber, channel);

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { DeliveryTrail } from "../../src/channels/delivery-trail.ts";
 import type { TakenRecord } from "../../src/channels/recovery-record-store.ts";
 import type { Connection } from "../../src/connections/connection.ts";
 import { createSessionRecovery, type SessionRecoveryDeps } from "../../src/connections/session-recovery.ts";
@@ -23,25 +24,34 @@ interface Surroundings {
   command?: (command: { owners: unknown[] }) => Promise<unknown>;
   hasLeft: () => boolean;
   findLastState?: () => Promise<string | undefined>;
+  /** On a Cluster. */
+  findTrail?: () => Promise<DeliveryTrail | undefined>;
 }
 
 /** An attempt to recover at the node `n1`. */
 const restore = (surroundings: Surroundings) => restoreState(surroundings).restored;
 
 /** The same with what the socket gets back. */
-function restoreState({ clock, take, living = [], command = async () => ({}), hasLeft, findLastState }: Surroundings) {
+function restoreState({ clock, take, living = [], command = async () => ({}), hasLeft, ...store }: Surroundings) {
+  const begun = Promise.withResolvers<unknown>();
+  const restored = { missed: [], positions: new Map(), deliveryCount: 0, timestamp: 1 };
   const deps = {
-    store: { take, findLastState },
-    channels: { restore: () => Promise.resolve({ missed: [], positions: new Map(), deliveryCount: 0, timestamp: 1 }) },
+    store: { take, ...store },
+    channels: { restore: async (...given: unknown[]) => (begun.resolve(given.at(-1)), restored) },
     control: { incarnation: "n1/2", living, command },
     hasState: () => false,
     clock,
     log: quietLog,
   } as unknown as SessionRecoveryDeps;
-  const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster: false });
+  const isCluster = store.findTrail !== undefined;
+  const recovery = createSessionRecovery(deps, { windowSeconds: 60, renewEverySeconds: 30, isCluster });
   const connection = { identity: holder, subscriber: {}, close: () => undefined } as unknown as Connection;
-  const restored = recovery.restore(connection, { privateId: "p", timestamp: 1, record: found }, hasLeft);
-  return { restored, stateOf: () => recovery.socketStateOf(connection) };
+  return {
+    restored: recovery.restore(connection, { privateId: "p", timestamp: 1, record: found }, hasLeft),
+    stateOf: () => recovery.socketStateOf(connection),
+    /** The positions that the previous connection's node wrote, by channel. */
+    positions: begun.promise,
+  };
 }
 
 /** A store whose record is incomplete until its node has rewritten it, at a node that lost its lease in an outage. */
@@ -151,4 +161,27 @@ test.each([
 
   expect(await restored).toMatchObject({ missed: [] });
   expect(stateOf()).toBe(state);
+});
+
+test.each([
+  ["of this node", "n1/2|7"],
+  ["of this node under the name that it had before an outage", "n1/1|7"],
+  ["of another node", "n2/1|7"],
+  ["of another node under the name that it had before an outage", "n2/0|7"],
+])("on a Cluster a client that leaves a connection %s waits for what that was sent", async (_whose, before) => {
+  const clock = new FakeClock();
+  const comesAt = clock.monotonic() + 100;
+  const trail = { since: 1, after: 1, channels: [{ name: "chat:1", epoch: "e", start: 3, end: 3 }], sent: [] };
+  const attempt = {
+    clock,
+    take: async (): Promise<TakenRecord> => ({ ...complete, before }),
+    living: ["n2/1"],
+    hasLeft: () => false,
+    findTrail: async () => (clock.monotonic() >= comesAt ? trail : undefined),
+  };
+  const { positions } = restoreState(attempt);
+
+  await pass(clock, 400);
+
+  expect(await positions).toEqual(new Map([["chat:1", { epoch: "e", offset: 3 }]]));
 });
